@@ -1,0 +1,57 @@
+"""The words a server and a hospital use in a round: message keys, reply keys and refusal codes.
+
+* One place, so that what may leave a hospital can be read in a minute: arrays of the student, the integers of
+  ``REPLY_COUNTS``, one mean loss per term, and the integer counts of an evaluation. No text of a hospital's own.
+* A refusal is a code and a fixed sentence. The true reason, with its file names, stays in the hospital's own log.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+ARRAYS = "arrays"
+CONFIG = "config"
+METRICS = "metrics"
+
+READY = 0
+
+PLAN = "plan"
+ROUND = "round"
+PLAN_DIGEST = "plan-digest"
+
+NUM_EXAMPLES = "num-examples"
+STEPS = "steps"
+SITE_INDEX = "site-index"
+STATUS = "status"
+TRAIN_ROWS = "train-rows"
+VALIDATION_ROWS = "validation-rows"
+LOSS_PREFIX = "loss-"
+COUNTS_PREFIX = "counts-"
+REPLY_COUNTS = frozenset({NUM_EXAMPLES, STEPS, SITE_INDEX, STATUS, TRAIN_ROWS, VALIDATION_ROWS})
+
+
+class Refusal(IntEnum):
+    """Why a hospital answered with an error; far from the codes a transport uses for itself."""
+
+    PLAN_REFUSED = 1001
+    SITE_UNUSABLE = 1002
+    BAD_REQUEST = 1003
+    FAILED = 1004
+
+
+REFUSAL_TEXT = {
+    Refusal.PLAN_REFUSED: "the hospital has not approved this plan",
+    Refusal.SITE_UNUSABLE: "the hospital's prepared data or teacher cannot be used; its own log says why",
+    Refusal.BAD_REQUEST: "the hospital could not read the request",
+    Refusal.FAILED: "the hospital's work failed; its own log says why",
+}
+
+
+def is_counter(name: str) -> bool:
+    """Whether an array is a BatchNorm step counter: an integer that no average may touch, so it never travels."""
+    return name.endswith("num_batches_tracked")
+
+
+def is_running_statistic(name: str) -> bool:
+    """Whether an array is a BatchNorm running mean or variance: a measurement, not a parameter."""
+    return name.endswith(("running_mean", "running_var"))

@@ -1,0 +1,84 @@
+"""DICOM objects: ophthalmic photographs (OP), tomographs (OPT) and secondary captures, one frame at a time.
+
+* The first frame unless another is named; a volume is one row per frame in the manifest.
+* 16-bit samples use the object's own window where it has one, otherwise the full range of its stored bits.
+* An object that encapsulates a PDF, or holds no pixels, is refused by name.
+* Only header fields that the pixels need are read; nothing that names a person is.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from eyebright_common.imaging.refusals import MAX_PIXELS, Pixels, refusal, scaled_to_bytes
+
+_ENCAPSULATED_PDF = "1.2.840.10008.5.1.4.1.1.104.1"
+
+
+def decode_dicom(data: bytes, *, name: str, frame: int) -> Pixels:
+    """Return one frame of a DICOM object as RGB, uint8 ``[H, W, 3]``.
+
+    Raises:
+        ImageError: by the policy of ``imaging.decoding``.
+    """
+    from pydicom import dcmread
+    from pydicom.errors import InvalidDicomError
+
+    try:
+        dataset = dcmread(io.BytesIO(data))
+    except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError):
+        raise refusal("unreadable", name) from None
+    _check_header(dataset, name, frame)
+    samples = _frame_samples(dataset, name, frame)
+    return _as_rgb(samples, dataset)
+
+
+def _check_header(dataset: Any, name: str, frame: int) -> None:
+    if str(dataset.get("SOPClassUID", "")) == _ENCAPSULATED_PDF:
+        raise refusal("encapsulated_pdf", name)
+    if "PixelData" not in dataset or not dataset.get("Rows") or not dataset.get("Columns"):
+        raise refusal("no_pixels", name)
+    if int(dataset.Rows) * int(dataset.Columns) > MAX_PIXELS:
+        raise refusal("too_large", name)
+    if not 1 <= frame <= int(dataset.get("NumberOfFrames") or 1):
+        raise refusal("no_such_frame", name)
+
+
+def _frame_samples(dataset: Any, name: str, frame: int) -> NDArray[Any]:
+    from pydicom.pixels.processing import apply_color_lut, apply_modality_lut, apply_voi_lut
+    from pydicom.pixels.utils import pixel_array
+
+    try:
+        samples = pixel_array(dataset, index=frame - 1)
+        if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+            return np.asarray(apply_color_lut(samples, dataset))
+        if samples.ndim == 2:
+            return np.asarray(apply_voi_lut(apply_modality_lut(samples, dataset), dataset))
+    except (RuntimeError, NotImplementedError):
+        raise refusal("unsupported_compression", name) from None
+    except ValueError as error:
+        short = "less than" in str(error) or "doesn't match" in str(error)
+        raise refusal("truncated" if short else "unreadable", name) from None
+    except (AttributeError, TypeError, KeyError, OSError, EOFError, IndexError):
+        raise refusal("unreadable", name) from None
+    return np.asarray(samples)
+
+
+def _as_rgb(samples: NDArray[Any], dataset: Any) -> Pixels:
+    pixels = samples if samples.dtype == np.uint8 else scaled_to_bytes(*_zero_based(samples, dataset))
+    if samples.ndim == 2 and dataset.get("PhotometricInterpretation") == "MONOCHROME1":
+        pixels = np.asarray(255 - pixels, dtype=np.uint8)
+    return np.repeat(pixels[:, :, None], 3, axis=2) if pixels.ndim == 2 else pixels[:, :, :3]
+
+
+def _zero_based(samples: NDArray[Any], dataset: Any) -> tuple[NDArray[Any], float]:
+    bits = int(dataset.get("BitsStored") or 8 * samples.dtype.itemsize)
+    if dataset.get("PhotometricInterpretation") == "PALETTE COLOR":
+        bits = 8 * samples.dtype.itemsize
+    signed = int(dataset.get("PixelRepresentation") or 0) == 1
+    shifted = samples.astype(np.float32) + (2.0 ** (bits - 1) if signed else 0.0)
+    return shifted, float(2**bits - 1)

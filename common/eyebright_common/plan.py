@@ -1,0 +1,171 @@
+"""The plan: what a server asks a hospital to do, in full, addressed by its digest.
+
+* A plan is canonical JSON (sorted keys, no whitespace, ASCII), so the same plan has the same bytes and the same SHA-256
+  everywhere. A hospital approves that digest; it then knows every number that will shape its training.
+* It holds what changes the arithmetic and nothing else: no site, no path, no time. The number of rounds is in it, so
+  one approval covers rounds 1 to ``rounds`` and no more.
+* It comes from outside, so it is a pydantic model that forbids unknown fields and checks every bound.
+
+Not here: who may take part, deadlines and quorum (the server's business), and a hospital's own limits (its policy).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationError, field_validator, model_validator
+
+from eyebright_common.documents import Document, problems_of
+from eyebright_common.errors import InputError
+from eyebright_common.tasks import TASKS, get_task
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.\-+/]+$")]
+Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
+
+
+class PlanRecipe(Document):
+    """Weights of the loss terms.
+
+    Attributes:
+        ce: Weight of cross entropy with the labels.
+        kd: Weight of the temperature-softened divergence from the teacher.
+        temperature: Softening temperature of ``kd``.
+        dist: Weight of the DIST correlation terms.
+        label_smoothing: Part of the label spread over all classes.
+    """
+
+    ce: Weight = 0.3
+    kd: Weight = 0.7
+    temperature: float = Field(default=4.0, ge=0.1, le=100, allow_inf_nan=False)
+    dist: Weight = 1.0
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+
+    @property
+    def needs_teacher(self) -> bool:
+        """Whether any term looks at a teacher."""
+        return self.kd > 0 or self.dist > 0
+
+
+class Plan(Document):
+    """One federated run.
+
+    Attributes:
+        schema_version: Version of this shape.
+        task: Task name.
+        classes: Class names in logit order; must be the task's own.
+        student: Student architecture.
+        image_size: Side of the model input, pixels.
+        preprocessing: Identifier of the pixel preparation both sides use.
+        rounds: Rounds in the run.
+        local_epochs: Passes over a hospital's training images in each round.
+        batch_size: Images per step.
+        learning_rate: Peak learning rate of the schedule, which runs over all rounds.
+        weight_decay: Decoupled weight decay.
+        optimiser: Local optimiser; its moments start afresh each round.
+        warmup: Part of the whole schedule over which the rate rises.
+        clip_norm: Largest norm of a gradient; 0 leaves it alone.
+        balance: How rare classes are made up for.
+        proximal_mu: Pull towards the global student (FedProx).
+        views: Views per image in the teacher cache.
+        recipe: Loss weights.
+        teacher_sha256: Digest of the teacher's safetensors file; None trains on labels alone.
+        teacher_arch: timm name of the teacher; None without a teacher.
+        aggregation: How the server combines students.
+        seed: Seed of everything random at the hospital.
+        precision: Arithmetic of the training step.
+    """
+
+    schema_version: Literal[1] = 1
+    task: str
+    classes: tuple[str, ...]
+    student: Word
+    image_size: int = Field(ge=32, le=1024)
+    preprocessing: Word
+    rounds: int = Field(ge=1, le=1000)
+    local_epochs: int = Field(ge=1, le=1000)
+    batch_size: int = Field(ge=2, le=4096)
+    learning_rate: float = Field(gt=0, le=10, allow_inf_nan=False)
+    weight_decay: float = Field(ge=0, le=1, allow_inf_nan=False)
+    optimiser: Literal["adamw", "sgd"] = "adamw"
+    warmup: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
+    clip_norm: float = Field(default=5.0, ge=0, le=1000, allow_inf_nan=False)
+    balance: Literal["none", "sampling", "loss"] = "none"
+    proximal_mu: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    views: int = Field(ge=1, le=1000)
+    recipe: PlanRecipe
+    teacher_sha256: Sha256 | None = None
+    teacher_arch: Word | None = None
+    aggregation: Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedmedian", "fedtrimmedavg"] = "fedavg"
+    seed: int = Field(ge=0, lt=2**31)
+    precision: Literal["fp32", "bf16"] = "fp32"
+
+    @field_validator("task")
+    @classmethod
+    def _known_task(cls, name: str) -> str:
+        if name not in TASKS:
+            raise ValueError(f"unknown task; choose one of {', '.join(TASKS)}")
+        return name
+
+    @field_validator("image_size")
+    @classmethod
+    def _whole_strides(cls, size: int) -> int:
+        if size % 32:
+            raise ValueError("must be a multiple of 32, the student's stride")
+        return size
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.classes != get_task(self.task).classes:
+            raise ValueError(f"classes must be those of task {self.task}: {', '.join(get_task(self.task).classes)}")
+        if self.recipe.needs_teacher and self.teacher_sha256 is None:
+            raise ValueError("recipe.kd and recipe.dist need teacher_sha256; set both to 0 to train on labels alone")
+        if (self.teacher_sha256 is None) != (self.teacher_arch is None):
+            raise ValueError("teacher_sha256 and teacher_arch go together")
+        if (self.aggregation == "fedprox") != (self.proximal_mu > 0):
+            raise ValueError("aggregation fedprox and a proximal_mu above 0 go together")
+        return self
+
+    @classmethod
+    def checked(cls, **fields: Any) -> Plan:
+        """Return a plan of these fields.
+
+        Raises:
+            InputError: naming the first field that does not hold, its value and its rule.
+        """
+        try:
+            return cls(**fields)
+        except ValidationError as error:
+            raise _readable(error) from None
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> Plan:
+        """Return the plan written in ``text``, which need not be canonical.
+
+        Raises:
+            InputError: it is not JSON, or a field does not hold.
+        """
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as error:
+            raise _readable(error) from None
+
+    def canonical_json(self) -> str:
+        """The one spelling of this plan."""
+        return json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+    def digest(self) -> str:
+        """SHA-256 of the canonical spelling, hex."""
+        return hashlib.sha256(self.canonical_json().encode()).hexdigest()
+
+
+def _readable(error: ValidationError) -> InputError:
+    first = error.errors(include_url=False)[0]
+    shown = first.get("input") if first["loc"] else None
+    return InputError(
+        f"the plan cannot be used: {problems_of(error, whole='plan')[0]}",
+        value=None if shown is None or isinstance(shown, dict | bytes) else str(shown)[:200],
+        fix="Correct that field of the plan.",
+    )

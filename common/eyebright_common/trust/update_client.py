@@ -1,0 +1,196 @@
+"""The update client core: from "is there anything new?" to a folder of verified files.
+
+* The workflow and every check are python-tuf's (``tuf.ngclient``, client workflow of the TUF specification 5.3). This
+  file gives it a place to keep its state, our names for what can go wrong, and releases instead of single files.
+* Trust begins with the root metadata received at enrolment and follows signed rotations from there. Metadata seen
+  once is kept, so nothing older is accepted afterwards, not even after a restart.
+* A release is downloaded into a folder of its own beside the destination, file by file, each verified by its signed
+  length and hash, and appears under its own name by one rename. An interrupted download keeps its verified files.
+* Expiry is checked against this machine's clock: python-tuf takes no other. A clock that is wrong after a power loss
+  can therefore refuse a good update (never accept a forged one); the active release is not touched by that.
+* Not here: whether a release is good (golden cases, gate) and when it becomes active. That is the agent's.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from tuf.api import exceptions as tuf_errors
+from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.ngclient import FetcherInterface, Updater
+
+from eyebright_common.durable import move_into_place, sync_file, sync_folder
+from eyebright_common.errors import MetadataExpired, NotPublished, TargetRejected, TrustError, WireError
+from eyebright_common.trust.folder_fetcher import METADATA_URL, TARGETS_URL
+from eyebright_common.trust.releases import AvailableRelease, releases_among, target_name
+
+
+@runtime_checkable
+class ResumingFetcher(Protocol):
+    """A fetcher that keeps the beginning of a cut download."""
+
+    def forget(self, target: str) -> None:
+        """Drop what is kept of a target: it is complete, or it is not what was signed."""
+
+
+class UpdateClient:
+    """Finds and downloads releases of one repository.
+
+    Args:
+        folder: Where trusted metadata is kept between runs; one client at a time may use it.
+        fetcher: The transport, e.g. ``GrpcFetcher`` or ``FolderFetcher``.
+        bootstrap: The root metadata trusted from enrolment.
+
+    Raises:
+        TrustError: the bootstrap root does not verify itself.
+    """
+
+    def __init__(self, folder: Path, fetcher: FetcherInterface, bootstrap: bytes) -> None:
+        self._metadata_dir = folder / "metadata"
+        self._metadata_dir.mkdir(parents=True, exist_ok=True)
+        self._fetcher = fetcher
+        self._bootstrap = bootstrap
+        self._updater: Updater | None = None
+        self._new_updater()  # a root that does not hold is reported here, not at the first poll
+
+    def refresh(self) -> None:
+        """Bring trusted metadata up to date; two small requests when there is nothing new.
+
+        Raises:
+            MetadataExpired: the newest metadata to be had is too old: the server is frozen, or the clock is wrong.
+            TrustError: metadata is unsigned, rolled back or otherwise not to be trusted.
+            WireError: the server could not be reached.
+        """
+        updater = self._new_updater()  # python-tuf refreshes once in an updater's life
+        with _explained():
+            updater.refresh()
+        self._updater = updater
+
+    def available(self, task: str) -> tuple[AvailableRelease, ...]:
+        """Return the releases of ``task``, oldest first; refreshes when nothing was refreshed yet.
+
+        Raises:
+            EyebrightError: as ``refresh``.
+        """
+        return tuple(release for release in releases_among(self._trusted_targets()) if release.task == task)
+
+    def download_release(self, task: str, version: str, destination: Path) -> Path:
+        """Download and verify every file of a release into ``destination``, which appears complete or not at all.
+
+        Raises:
+            NotPublished: the trusted metadata has no such release.
+            TargetRejected: a file is not what was signed; nothing of it is kept.
+            TrustError: ``destination`` exists already, or as ``refresh``.
+            WireError: the connection failed; calling again resumes.
+        """
+        release = next((r for r in self.available(task) if r.version == version), None)
+        if release is None:
+            raise NotPublished("no such release", value=f"{task} {version}", fix="Ask for one that is available.")
+        if destination.exists():
+            raise TrustError("the destination of a download exists already", value=destination, fix="Choose another.")
+        partial = destination.parent / f".{destination.name}.partial"
+        partial.mkdir(parents=True, exist_ok=True)
+        for file in release.files:
+            self._download(target_name(task, version, file), partial / file)
+        _remove_strangers(partial, release.files)
+        sync_folder(partial)
+        move_into_place(partial, destination)
+        return destination
+
+    def download_target(self, name: str, path: Path) -> Path:
+        """Download and verify a single target that is not part of a release.
+
+        Raises:
+            EyebrightError: as ``download_release``.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._download(name, path)
+        sync_folder(path.parent)
+        return path
+
+    def _new_updater(self) -> Updater:
+        with _explained():
+            return Updater(
+                str(self._metadata_dir),
+                METADATA_URL,
+                target_base_url=TARGETS_URL,
+                fetcher=self._fetcher,
+                bootstrap=self._bootstrap,
+            )
+
+    def _refreshed(self) -> Updater:
+        if self._updater is None:
+            self.refresh()
+        assert self._updater is not None
+        return self._updater
+
+    def _trusted_targets(self) -> Iterator[TargetFile]:
+        updater = self._refreshed()
+        # ngclient has no public list of targets. The names come from the file it has just verified and kept; what
+        # is trusted about each name is then asked of the updater, so a file changed in between can add nothing.
+        names = Metadata[Targets].from_file(str(self._metadata_dir / "targets.json")).signed.targets
+        for name in names:
+            with _explained():
+                target = updater.get_targetinfo(name)
+            if target is not None:
+                yield target
+
+    def _download(self, name: str, path: Path) -> None:
+        updater = self._refreshed()
+        with _explained():
+            target = updater.get_targetinfo(name)
+        if target is None:
+            raise NotPublished("no such target", value=name)
+        if updater.find_cached_target(target, str(path)) is not None:
+            return
+        try:
+            with _explained():
+                updater.download_target(target, str(path))
+        except TargetRejected:
+            self._forget(target)
+            raise
+        sync_file(path)  # python-tuf wrote it, without waiting for the disk
+        self._forget(target)
+
+    def _forget(self, target: TargetFile) -> None:
+        if isinstance(self._fetcher, ResumingFetcher):
+            for fetched_as in target.get_prefixed_paths():
+                self._fetcher.forget(fetched_as)
+
+
+def _remove_strangers(folder: Path, wanted: tuple[str, ...]) -> None:
+    # Left by a download of the same version under an older description; the release is exactly what was signed.
+    for path in folder.iterdir():
+        if path.name not in wanted:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    # Order matters: the special cases are subclasses of the general ones.
+    try:
+        yield
+    except tuf_errors.ExpiredMetadataError as error:
+        raise MetadataExpired(
+            "the update metadata has expired",
+            value=error,
+            fix="Check the clock of this machine; if it is right, tell the operator.",
+        ) from error
+    except (tuf_errors.LengthOrHashMismatchError, tuf_errors.DownloadLengthMismatchError) as error:
+        raise TargetRejected(
+            "a file is not what was signed", value=error, fix="It was thrown away; try again."
+        ) from error
+    except tuf_errors.RepositoryError as error:
+        raise TrustError(
+            f"the update metadata cannot be trusted ({type(error).__name__})", value=error, fix="Tell the operator."
+        ) from error
+    except tuf_errors.DownloadError as error:
+        if isinstance(error.__cause__, TrustError):
+            raise error.__cause__ from error  # the server knows us and said no: the network is not what to check
+        raise WireError(
+            "an update could not be fetched", value=error, fix="Check the network; a cut download is resumed."
+        ) from error

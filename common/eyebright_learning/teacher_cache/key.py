@@ -1,0 +1,43 @@
+"""What a cache was made from. If any of it differs, the cache is of something else and is rebuilt, never reused."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from eyebright_common.documents import Document
+from eyebright_learning.data import PreparedImages
+from eyebright_learning.views import AUGMENTATION_ID
+
+_LIBRARIES = ("numpy", "opencv-python-headless", "timm", "torch")
+
+
+class CacheKey(Document):
+    """Everything that decides a cached value.
+
+    Attributes:
+        teacher_sha256: Digest of the teacher, its temperature included.
+        augmentation: Version of the view pipeline.
+        modality: What the views found plausible.
+        libraries: Versions of what computed the views and the logits.
+        images_sha256: Digest of the pictures, in order.
+        image_size: Side in pixels.
+    """
+
+    teacher_sha256: str
+    augmentation: str
+    modality: str
+    libraries: dict[str, str]
+    images_sha256: str
+    image_size: int
+
+    @classmethod
+    def of(cls, *, teacher_sha256: str, images: PreparedImages, modality: str) -> CacheKey:
+        """Return the key for these pictures, this teacher and the code that is running."""
+        return cls(
+            teacher_sha256=teacher_sha256,
+            augmentation=AUGMENTATION_ID,
+            modality=modality,
+            libraries={name: version(name) for name in _LIBRARIES},
+            images_sha256=images.digest(),
+            image_size=images.size,
+        )

@@ -1,0 +1,223 @@
+"""The loop. Teacher, student and every comparison arm go through ``fit``, so that no arm is better off by its code.
+
+* Pixels become views here, by (digest, view); teacher targets come from the cache for exactly those views.
+* The network runs in channels-last memory, under bf16 autocast if asked; the losses see float32 logits.
+* The rate follows the whole schedule; the optimiser's moments start afresh in every stretch, as federated rounds do.
+* A loss that is not a number stops the run and names the step: its weights are not worth keeping.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eyebright_common.errors import EyebrightError, InputError
+from eyebright_learning.data import PreparedImages
+from eyebright_learning.distillation import Recipe
+from eyebright_learning.teacher_cache import TeacherCache
+from eyebright_learning.training.batches import Index, batches_per_epoch, class_weights, epoch_order, split_batches
+from eyebright_learning.training.config import Training
+from eyebright_learning.training.determinism import own_randomness
+from eyebright_learning.training.schedule import rate_at
+from eyebright_learning.views import augment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EpochRecord:
+    """One epoch, for a progress display.
+
+    Attributes:
+        epoch: From 1, in this stretch.
+        epochs: Epochs in this stretch.
+        losses: Mean of ``total`` and of each part over the epoch.
+        learning_rate: Of the last step.
+    """
+
+    epoch: int
+    epochs: int
+    losses: dict[str, float]
+    learning_rate: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingResult:
+    """What a stretch of training did.
+
+    Attributes:
+        history: One record per epoch.
+        steps: Optimiser steps.
+        examples: Pictures seen, repeats counted.
+    """
+
+    history: tuple[EpochRecord, ...]
+    steps: int
+    examples: int
+
+    @property
+    def losses(self) -> dict[str, float]:
+        """Mean losses of the last epoch."""
+        return self.history[-1].losses
+
+
+OnEpoch = Callable[[EpochRecord], None]
+
+
+def fit(
+    network: nn.Module,
+    images: PreparedImages,
+    *,
+    classes: int,
+    recipe: Recipe,
+    config: Training,
+    cache: TeacherCache | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> TrainingResult:
+    """Train ``network`` in place and leave it in evaluation mode.
+
+    Args:
+        network: Takes ``[B, 3, S, S]`` in 0–255, gives logits ``[B, classes]``.
+        images: What to learn from.
+        classes: Number of logits.
+        recipe: The losses.
+        config: The stretch of training.
+        cache: Teacher targets of ``images``; needed when the recipe has a distillation term.
+        on_epoch: Called after each epoch.
+
+    Raises:
+        InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher, or
+            the cache is of other pictures.
+        EyebrightError: the loss became something that is not a number.
+    """
+    _check(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)
+    with own_randomness(_stretch_seed(config), config.threads):
+        return _Fit(network, images, classes, recipe, config, cache).run(on_epoch)
+
+
+class _Fit:
+    """The state of one call of ``fit``."""
+
+    def __init__(
+        self,
+        network: nn.Module,
+        images: PreparedImages,
+        classes: int,
+        recipe: Recipe,
+        config: Training,
+        cache: TeacherCache | None,
+    ) -> None:
+        self.network = network.to(memory_format=torch.channels_last)
+        self.images, self.recipe, self.config = images, recipe, config
+        self.cache = cache if recipe.needs_teacher else None
+        self.device = next(network.parameters()).device
+        self.optimiser = _optimiser(network, config)
+        self.steps_per_epoch = batches_per_epoch(len(images), config.batch_size)
+        weights = class_weights(images.labels, classes) if config.balance == "loss" else None
+        self.class_weights = None if weights is None else torch.from_numpy(weights).to(self.device)
+        self.start = [p.detach().clone() for p in network.parameters()] if config.proximal_mu else []
+
+    def run(self, on_epoch: OnEpoch | None) -> TrainingResult:
+        """Go through all epochs of this stretch."""
+        self.network.train()
+        history, examples = [], 0
+        for local in range(self.config.epochs):
+            epoch = self.config.first_epoch + local
+            order = epoch_order(
+                self.images.labels, seed=self.config.seed, epoch=epoch, balanced=self.config.balance == "sampling"
+            )
+            losses, rate = self._epoch(epoch, split_batches(order, self.config.batch_size))
+            examples += len(order)
+            history.append(EpochRecord(epoch=local + 1, epochs=self.config.epochs, losses=losses, learning_rate=rate))
+            if on_epoch is not None:
+                on_epoch(history[-1])
+        self.network.eval()
+        return TrainingResult(
+            history=tuple(history), steps=self.steps_per_epoch * self.config.epochs, examples=examples
+        )
+
+    def _epoch(self, epoch: int, batches: list[Index]) -> tuple[dict[str, float], float]:
+        sums: dict[str, float] = {}
+        rate = 0.0
+        for number, index in enumerate(batches):
+            step = epoch * self.steps_per_epoch + number
+            rate = self._set_rate(step)
+            for name, value in self._step(step, index, epoch % self.config.views).items():
+                sums[name] = sums.get(name, 0.0) + value * len(index)
+        seen = sum(len(index) for index in batches)
+        return {name: value / seen for name, value in sums.items()}, rate
+
+    def _step(self, step: int, index: Index, view: int) -> dict[str, float]:
+        digests = [self.images.digests[i] for i in index]
+        batch = augment(self.images.pixels[index], digests, view, modality=self.config.modality).to(self.device)
+        labels = torch.from_numpy(self.images.labels[index]).to(self.device)
+        targets = None if self.cache is None else torch.from_numpy(self.cache.targets(index, view)).to(self.device)
+        self.optimiser.zero_grad(set_to_none=True)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
+            logits: Tensor = self.network(batch)
+        total, parts = self.recipe.loss(logits.float(), targets, labels, class_weights=self.class_weights)
+        value = float(total.detach())
+        if not math.isfinite(value):
+            raise EyebrightError(
+                f"training: the loss is {value} at step {step + 1}",
+                value=", ".join(f"{name}={float(part):.4g}" for name, part in parts.items()),
+                fix="Lower the learning rate, or look for pictures or teacher targets that are damaged.",
+            )
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self._hold_back()
+        self.optimiser.step()
+        return {"total": value, **{name: float(part) for name, part in parts.items()}}
+
+    def _hold_back(self) -> None:
+        """Add the proximal pull (FedProx, arXiv 1812.06127: mu (w - w_0)), then clip."""
+        for parameter, origin in zip(self.network.parameters(), self.start, strict=False):
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach() - origin, alpha=self.config.proximal_mu)
+        if self.config.clip_norm:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip_norm)
+
+    def _set_rate(self, step: int) -> float:
+        rate = rate_at(
+            step,
+            steps=self.steps_per_epoch * self.config.schedule_epochs,
+            peak=self.config.learning_rate,
+            warmup=self.config.warmup,
+            final=self.config.final_rate,
+        )
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return rate
+
+
+def _check(images: PreparedImages, *, classes: int, recipe: Recipe, cache: TeacherCache | None, modality: str) -> None:
+    if len(images) < 2:
+        raise InputError(
+            "training needs at least two pictures", value=len(images), fix="Look at what was left out of the split."
+        )
+    if images.labels.min() < 0 or images.labels.max() >= classes:
+        raise InputError("a label is outside the classes", value=int(images.labels.max()), fix=f"0 to {classes - 1}.")
+    recipe.check(has_teacher=cache is not None)
+    if cache is not None and recipe.needs_teacher:
+        if cache.header.key.images_sha256 != images.digest() or cache.header.key.modality != modality:
+            raise InputError("the teacher cache is of other pictures", fix="Open the cache with these pictures.")
+        if cache.header.classes != classes:
+            raise InputError("the teacher has another number of classes", value=cache.header.classes)
+
+
+def _stretch_seed(config: Training) -> int:
+    """Return a seed that differs between stretches, so that dropout does not repeat itself every round."""
+    return int(np.random.SeedSequence([config.seed, config.first_epoch]).generate_state(1)[0])
+
+
+def _optimiser(network: nn.Module, config: Training) -> torch.optim.Optimizer:
+    trained = [p for p in network.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
+        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
+    return torch.optim.AdamW(groups, lr=config.learning_rate)

@@ -1,0 +1,100 @@
+"""The update machine, as one table.
+
+Every state has work; the work ends well or badly; power may go during it. The table says where each of these leads.
+
+* The state is on disk before its work begins (``update_record``), so a start after power loss knows what was going on.
+* Every work may be done twice: most states are simply entered again after power loss. FETCH goes back to CHECK, because
+  what was offered is only trusted while the trusted metadata is in memory; the bytes already fetched are kept.
+* A state that power loss (or a crash in the work itself) interrupts ``MAX_ATTEMPTS`` times has failed.
+* A state that this version does not know means that something is not as it was left: ROLL_BACK.
+* The release that serves changes in ACTIVATE and ROLL_BACK only. Everything before ACTIVATE may fail at no cost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+MAX_ATTEMPTS = 3
+
+
+class State(StrEnum):
+    """What the update machine is doing."""
+
+    IDLE = "idle"
+    CHECK = "check"
+    FETCH = "fetch"
+    VERIFY = "verify"
+    PROVE = "prove"
+    STAGE = "stage"
+    ACTIVATE = "activate"
+    COMMIT = "commit"
+    ROLL_BACK = "roll_back"
+    DISCARD = "discard"
+    REPORT = "report"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Where a state leads.
+
+    Attributes:
+        success: When its work ends well.
+        failure: When its work ends badly, or was interrupted too often.
+        interrupted: When the process died during its work.
+        nothing_new: When its work finds that there is nothing to do; None where that cannot be.
+    """
+
+    success: State
+    failure: State
+    interrupted: State
+    nothing_new: State | None = None
+
+
+_S = State
+
+TRANSITIONS: Mapping[State, Row] = MappingProxyType(
+    {
+        #  state         success       failure       interrupted   nothing new
+        _S.IDLE: Row(_S.CHECK, _S.IDLE, _S.IDLE),
+        _S.CHECK: Row(_S.FETCH, _S.REPORT, _S.CHECK, _S.REPORT),
+        _S.FETCH: Row(_S.VERIFY, _S.REPORT, _S.CHECK),
+        _S.VERIFY: Row(_S.PROVE, _S.DISCARD, _S.VERIFY),
+        _S.PROVE: Row(_S.STAGE, _S.DISCARD, _S.PROVE),
+        _S.STAGE: Row(_S.ACTIVATE, _S.DISCARD, _S.STAGE),
+        _S.ACTIVATE: Row(_S.COMMIT, _S.ROLL_BACK, _S.ACTIVATE),
+        _S.COMMIT: Row(_S.REPORT, _S.ROLL_BACK, _S.COMMIT),
+        _S.ROLL_BACK: Row(_S.DISCARD, _S.DISCARD, _S.ROLL_BACK),
+        _S.DISCARD: Row(_S.REPORT, _S.REPORT, _S.DISCARD),
+        _S.REPORT: Row(_S.IDLE, _S.IDLE, _S.REPORT),
+    }
+)
+
+
+# The states in which a failure can be the release's own fault.
+JUDGING = frozenset({State.VERIFY, State.PROVE, State.COMMIT})
+
+
+class Outcome(StrEnum):
+    """How a state's work ended."""
+
+    SUCCESS = "success"
+    FAILURE = "failure"
+    NOTHING_NEW = "nothing_new"
+
+
+def next_state(state: State, outcome: Outcome) -> State:
+    """Return where ``state`` leads when its work ended with ``outcome``."""
+    row = TRANSITIONS[state]
+    if outcome is Outcome.NOTHING_NEW:
+        assert row.nothing_new is not None, f"{state} cannot find nothing"
+        return row.nothing_new
+    return row.success if outcome is Outcome.SUCCESS else row.failure
+
+
+def recovered_state(state: State, attempt: int) -> State:
+    """Return where to go on after the process died during the ``attempt``-th try of ``state``'s work."""
+    row = TRANSITIONS[state]
+    return row.failure if attempt >= MAX_ATTEMPTS else row.interrupted

@@ -1,0 +1,92 @@
+"""An append-only file of JSON lines that a power cut can only shorten by the line being written.
+
+* One entry, one line, one checksum: ``{"crc32": "…", "entry": {…}}``. An entry counts once ``append`` has returned.
+* ``append`` writes the whole line, then fsyncs. A line torn by a power cut fails its checksum and was never promised to
+  anybody: the next ``append`` cuts it off, reading steps over it.
+* A broken line with good ones after it is disk damage, not a power cut. Reading keeps everything that is whole and
+  counts the rest.
+* Entries may name patients and files, so only the owner can read the file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import zlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from eyebright_common.durable import sync_folder
+
+
+class Journal:
+    """The journal in one file; the file is made by the first entry."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry; it is on disk when this returns."""
+        self.append_after(lambda: entry)
+
+    def append_after(self, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Add and return the entry that ``make`` gives; no other entry is added between its call and that."""
+        fresh = not self.path.exists()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            entry = make()
+            end = _end_of_whole_lines(descriptor)
+            os.ftruncate(descriptor, end)
+            _write_all(descriptor, _line(entry), end)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        if fresh:
+            sync_folder(self.path.parent)
+        return entry
+
+    def read(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the entries, oldest first, and how many lines were damaged (a torn last line is not counted)."""
+        try:
+            content = self.path.read_bytes()
+        except FileNotFoundError:
+            return [], 0
+        *lines, _torn = content.split(b"\n")
+        parsed = [_entry(line) for line in lines]
+        entries = [entry for entry in parsed if entry is not None]
+        return entries, len(parsed) - len(entries)
+
+
+def _line(entry: Mapping[str, Any]) -> bytes:
+    body = json.dumps(entry, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return f'{{"crc32":"{zlib.crc32(body.encode()):08x}","entry":{body}}}\n'.encode()
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    try:
+        entry = json.loads(line)["entry"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    # Written again it must give the same bytes, checksum included.
+    return entry if isinstance(entry, dict) and _line(entry) == line + b"\n" else None
+
+
+def _end_of_whole_lines(descriptor: int) -> int:
+    size = os.fstat(descriptor).st_size
+    position = size
+    while position > 0:
+        start = max(0, position - 4096)
+        newline = os.pread(descriptor, position - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        position = start
+    return 0
+
+
+def _write_all(descriptor: int, line: bytes, offset: int) -> None:
+    written = 0
+    while written < len(line):
+        written += os.pwrite(descriptor, line[written:], offset + written)

@@ -1,0 +1,98 @@
+"""ONNX Runtime on the CPU: the reference runtime, present on every unit.
+
+Settings, and why:
+
+* Two threads inside an operator, one operator at a time: a unit has few cores and screens one picture at a time.
+* Threads do not spin between pictures: a unit waits for people most of the time, often on a battery.
+* No memory arena and no memory pattern: one small static graph gains nothing from them that a unit could spare.
+
+The graph's inputs and outputs are checked against the release contract when it is loaded, so that a wrong file is
+refused by name here and not by a shape error during a visit.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from eyebright_common.errors import ReleaseError
+from eyebright_common.release import MODEL_FILE
+from eyebright_edge.runtime.protocol import FloatArray
+
+_INPUT = "image"
+_OUTPUTS = ["logits", "cam"]
+_ERRORS_ONLY = 3
+
+
+class OnnxRuntime:
+    """A release's graph in ONNX Runtime.
+
+    Args:
+        source: A release folder, or the path of a model file.
+        threads: Threads inside one operator.
+
+    Raises:
+        ReleaseError: the file is missing, is not an ONNX graph, or does not keep the contract.
+    """
+
+    name = "onnxruntime-cpu"
+
+    def __init__(self, source: Path, *, threads: int = 2) -> None:
+        model = source / MODEL_FILE if source.is_dir() else source
+        self._session = _open_session(model, threads)
+        self.image_size, self.classes = _check_contract(self._session, model)
+
+    @staticmethod
+    def providers() -> tuple[str, ...]:
+        """Return what the installed ONNX Runtime can compute on."""
+        return tuple(onnxruntime.get_available_providers())
+
+    def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ``logits [1, C]`` and ``cam [1, C, h, w]`` for ``image [1, 3, S, S]``, RGB, range 0–255."""
+        expected = (1, 3, self.image_size, self.image_size)
+        if image.shape != expected or image.dtype != np.float32:
+            raise ReleaseError(
+                f"the network takes float32 {list(expected)}",
+                value=f"{image.dtype} {list(image.shape)}",
+                fix="Prepare the picture with eyebright_common.imaging at the release's image size.",
+            )
+        logits, cam = self._session.run(_OUTPUTS, {_INPUT: image})
+        return logits, cam
+
+
+def _open_session(model: Path, threads: int) -> Any:
+    if not model.is_file():
+        raise ReleaseError("the release has no network", value=model, fix="Fetch the release again.")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.enable_mem_pattern = False
+    options.log_severity_level = _ERRORS_ONLY
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # ONNX Runtime's exceptions share no base class: whatever it says about this file, the file is not usable.
+        raise ReleaseError(
+            "ONNX Runtime cannot load the network", value=f"{model} ({type(error).__name__})", fix="Fetch it again."
+        ) from error
+
+
+def _check_contract(session: Any, model: Path) -> tuple[int, int]:
+    inputs = {value.name: (value.type, value.shape) for value in session.get_inputs()}
+    outputs = {value.name: (value.type, value.shape) for value in session.get_outputs()}
+    match inputs, outputs:
+        case (
+            {"image": ("tensor(float)", [1, 3, int(height), int(width)])},
+            {"logits": ("tensor(float)", [1, int(classes)]), "cam": ("tensor(float)", [1, int(maps), _, _])},
+        ) if height == width and classes == maps and len(inputs) == 1:
+            return height, classes
+    raise ReleaseError(
+        "the network does not keep the release contract",
+        value=f"{model}: inputs {inputs}, outputs {outputs}",
+        fix="It must take image [1, 3, S, S] and give logits [1, C] and cam [1, C, h, w], all float32.",
+    )

@@ -1,0 +1,35 @@
+"""The seam between screening and whatever computes: one picture in, logits and maps out."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+FloatArray = npt.NDArray[np.float32]
+
+
+class Runtime(Protocol):
+    """A loaded network.
+
+    Attributes:
+        name: Stable name of the runtime, e.g. ``onnxruntime-cpu``; stands in receipts and reports.
+        classes: Number of classes C.
+        image_size: Side S of the square input, pixels.
+    """
+
+    @property
+    def name(self) -> str:
+        """Stable name of the runtime."""
+
+    @property
+    def classes(self) -> int:
+        """Number of classes C."""
+
+    @property
+    def image_size(self) -> int:
+        """Side S of the square input, pixels."""
+
+    def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return ``logits [1, C]`` and ``cam [1, C, h, w]`` for ``image [1, 3, S, S]``, RGB, range 0–255."""

@@ -1,0 +1,183 @@
+"""Everything one operator has, in one folder.
+
+``server.json`` (where units reach the server), ``ca/`` (the authority), ``keys/`` (signing keys, ``offline/`` to be
+moved to a safe place), ``repository/`` (what is served) and ``records.sqlite``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from eyebright_common.closing import Closing
+from eyebright_common.documents import Document
+from eyebright_common.durable import write_bytes
+from eyebright_common.errors import InputError
+from eyebright_common.trust import CertificateAuthority, Invitation, Role, new_invitation, token_hash
+from eyebright_server.records import Records
+from eyebright_server.release.repository import ReleaseRepository, utc_now
+
+ENROLMENT_PORT = 7441
+DISTRIBUTION_PORT = 7442
+INVITATION_VALIDITY = timedelta(hours=72)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerAddresses:
+    """Where a running server is reached, each ``host:port``."""
+
+    enrolment: str
+    distribution: str
+
+
+class ServerSettings(Document):
+    """``server.json``.
+
+    Attributes:
+        hosts: Names and addresses under which units reach the server; they stand in its certificate.
+        enrolment_port: Port of the enrolment service.
+        distribution_port: Port of the distribution service.
+        records_url: SQLAlchemy URL of the records; None for the file in this folder.
+    """
+
+    format: int = 1
+    hosts: tuple[str, ...] = Field(min_length=1)
+    enrolment_port: int = Field(default=ENROLMENT_PORT, ge=0, le=65535)
+    distribution_port: int = Field(default=DISTRIBUTION_PORT, ge=0, le=65535)
+    records_url: str | None = None
+
+    @property
+    def addresses(self) -> ServerAddresses:
+        """Where units reach the server when it runs as configured."""
+        host = f"[{self.hosts[0]}]" if ":" in self.hosts[0] else self.hosts[0]
+        return ServerAddresses(
+            enrolment=f"{host}:{self.enrolment_port}", distribution=f"{host}:{self.distribution_port}"
+        )
+
+
+class OperatorFolder(Closing):
+    """An operator's folder, opened.
+
+    Attributes:
+        settings: Where units reach the server.
+        authority: The certificate authority.
+        repository: The signed repository.
+        records: Invitations, participants, reports and ledger.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], datetime], passphrase: bytes | None) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.settings = _read_settings(folder)
+        self.authority = CertificateAuthority.open(folder / "ca")
+        self.repository = ReleaseRepository.open(
+            folder / "repository", folder / "keys", clock=clock, passphrase=passphrase
+        )
+        self.records = Records.open(self.settings.records_url or folder / "records.sqlite")
+
+    @classmethod
+    def create(
+        cls,
+        folder: Path,
+        *,
+        hosts: Sequence[str] = ("127.0.0.1", "localhost"),
+        enrolment_port: int = ENROLMENT_PORT,
+        distribution_port: int = DISTRIBUTION_PORT,
+        records_url: str | None = None,
+        clock: Callable[[], datetime] = utc_now,
+        passphrase: bytes | None = None,
+    ) -> OperatorFolder:
+        """Make the authority, the keys, an empty repository and the records.
+
+        Args:
+            folder: New or empty.
+            hosts: Under which units reach the server; the first is the one invitations name.
+            enrolment_port: Port of the enrolment service.
+            distribution_port: Port of the distribution service.
+            records_url: SQLAlchemy URL, when the records are not to be a file here.
+            clock: The present time, UTC.
+            passphrase: To encrypt the offline signing keys with.
+
+        Raises:
+            InputError: the folder holds something already.
+        """
+        if folder.exists() and any(folder.iterdir()):
+            raise InputError("the operator's folder is not empty", value=folder, fix="Name a new folder.")
+        folder.mkdir(parents=True, exist_ok=True)
+        settings = ServerSettings(
+            hosts=tuple(hosts),
+            enrolment_port=enrolment_port,
+            distribution_port=distribution_port,
+            records_url=records_url,
+        )
+        CertificateAuthority.create(folder / "ca", now=clock())
+        ReleaseRepository.create(folder / "repository", folder / "keys", clock=clock, passphrase=passphrase)
+        # Last: a folder without settings is one whose making was interrupted.
+        write_bytes(folder / "server.json", settings.to_json())
+        return cls(folder, clock=clock, passphrase=passphrase)
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, clock: Callable[[], datetime] = utc_now, passphrase: bytes | None = None
+    ) -> OperatorFolder:
+        """Open an operator's folder.
+
+        Raises:
+            EyebrightError: it is not one, or a part of it is missing or does not verify.
+        """
+        return cls(folder, clock=clock, passphrase=passphrase)
+
+    def invite(
+        self,
+        name: str,
+        *,
+        role: Role = Role.UNIT,
+        validity: timedelta = INVITATION_VALIDITY,
+        addresses: ServerAddresses | None = None,
+    ) -> Invitation:
+        """Return a one-time invitation; only its hash is kept here.
+
+        Args:
+            name: Name of the unit or hospital to be.
+            role: Which of the two it is.
+            validity: How long the invitation can be used.
+            addresses: Where the server is reached, when not as configured.
+
+        Raises:
+            InputError: the name cannot be used, or the validity is not positive.
+        """
+        if validity <= timedelta(0):
+            raise InputError("an invitation must be valid for some time", value=validity, fix="Give it some hours.")
+        now = self.clock()
+        reached = addresses or self.settings.addresses
+        invitation = new_invitation(
+            name=name,
+            role=role,
+            enrolment_address=reached.enrolment,
+            distribution_address=reached.distribution,
+            authority_pem=self.authority.certificate_pem,
+            expires=now + validity,
+        )
+        self.records.invite(
+            token_hash=token_hash(invitation.token), role=role, name=name, now=now, expires=invitation.expires
+        )
+        return invitation
+
+    def close(self) -> None:
+        """Close the records."""
+        self.records.close()
+
+
+def _read_settings(folder: Path) -> ServerSettings:
+    path = folder / "server.json"
+    try:
+        return ServerSettings.model_validate_json(path.read_bytes())
+    except OSError as error:
+        fix = "Make one with: eyebright server init DIR"
+        raise InputError("this is not an operator's folder", value=folder, fix=fix) from error
+    except ValidationError as error:
+        raise InputError("the server's settings cannot be read", value=path, fix="Correct or restore it.") from error

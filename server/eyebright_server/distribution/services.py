@@ -1,0 +1,193 @@
+"""What the two services do, call by call.
+
+* Reading files and records blocks, so it happens in worker threads; the event loop only moves messages.
+* Enrolment is limited per address, since nobody is known yet; distribution per unit.
+* Every distribution call asks the records again: a revoked unit is out with its next call, not with its next
+  connection. A stream that has begun is let through to its end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+import zlib
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+
+from eyebright_common.errors import InputError
+from eyebright_common.trust import (
+    CertificateAuthority,
+    IssuedCertificate,
+    PeerIdentity,
+    Role,
+    public_key_digest,
+    requested_key,
+    token_hash,
+)
+from eyebright_common.wire import distribution_pb2 as pb
+from eyebright_common.wire import read_report
+from eyebright_common.wire.methods import (
+    DISTRIBUTION_SERVICE,
+    ENROLL,
+    ENROLMENT_SERVICE,
+    FETCH_TARGET,
+    GET_METADATA,
+    RENEW,
+    REPORT,
+)
+from eyebright_server.distribution.calls import (
+    Context,
+    Handler,
+    peer_host,
+    peer_identity,
+    service,
+    stream_handler,
+    unary_handler,
+)
+from eyebright_server.distribution.limits import Rate, RateLimiter
+from eyebright_server.distribution.published_files import PublishedFiles, read_chunk
+from eyebright_server.records import Records
+
+ENROLMENT_RATE = Rate(burst=20, per_second=0.5)
+DISTRIBUTION_RATE = Rate(burst=200, per_second=10)
+LONGEST_NAME = 512
+
+
+class Certificates:
+    """Issues participants' certificates from the authority.
+
+    Args:
+        authority: The operator's.
+        clock: The present time.
+        validity: How long a certificate holds.
+    """
+
+    def __init__(self, authority: CertificateAuthority, *, clock: Callable[[], datetime], validity: timedelta) -> None:
+        self.authority = authority
+        self.clock = clock
+        self._validity = validity
+
+    def issue(self, request_pem: bytes) -> Callable[[Role, str], IssuedCertificate]:
+        """Return how to issue a certificate for a request, once it is known for whom."""
+        return lambda role, name: self.authority.sign_request(
+            request_pem, role=role, name=name, now=self.clock(), validity=self._validity
+        )
+
+
+class EnrolmentService:
+    """Exchanges invitations for certificates."""
+
+    def __init__(
+        self,
+        records: Records,
+        certificates: Certificates,
+        root_metadata: Callable[[], bytes],
+        *,
+        rate: Rate = ENROLMENT_RATE,
+    ) -> None:
+        self._records = records
+        self._certificates = certificates
+        self._root_metadata = root_metadata
+        self._limiter = RateLimiter(rate, time.monotonic)
+
+    def handler(self) -> Handler:
+        """Return the service for a gRPC server."""
+        return service(ENROLMENT_SERVICE, dict([unary_handler(ENROLL, self._enroll)]))
+
+    async def _enroll(self, request: pb.EnrollRequest, context: Context) -> pb.EnrollReply:
+        self._limiter.spend(peer_host(context))
+        return await asyncio.to_thread(self._redeem, request)
+
+    def _redeem(self, request: pb.EnrollRequest) -> pb.EnrollReply:
+        name, certificate = self._records.redeem(
+            token_hash=token_hash(request.token),
+            key_digest=public_key_digest(requested_key(request.certificate_request_pem)),
+            now=self._certificates.clock(),
+            issue=self._certificates.issue(request.certificate_request_pem),
+        )
+        return pb.EnrollReply(
+            certificate_pem=certificate,
+            authority_pem=self._certificates.authority.certificate_pem,
+            root_metadata=self._root_metadata(),
+            name=name,
+        )
+
+
+class DistributionService:
+    """Serves metadata and targets to units, and listens to their reports."""
+
+    def __init__(
+        self, records: Records, certificates: Certificates, files: PublishedFiles, *, rate: Rate = DISTRIBUTION_RATE
+    ) -> None:
+        self._records = records
+        self._certificates = certificates
+        self._files = files
+        self._limiter = RateLimiter(rate, time.monotonic)
+
+    def handler(self) -> Handler:
+        """Return the service for a gRPC server."""
+        handlers = [
+            unary_handler(GET_METADATA, self._get_metadata),
+            stream_handler(FETCH_TARGET, self._fetch_target),
+            unary_handler(REPORT, self._take_report),
+            unary_handler(RENEW, self._renew),
+        ]
+        return service(DISTRIBUTION_SERVICE, dict(handlers))
+
+    async def _get_metadata(self, request: pb.GetMetadataRequest, context: Context) -> pb.GetMetadataReply:
+        peer = self._admitted(context)
+        return pb.GetMetadataReply(data=await asyncio.to_thread(self._authorised_metadata, peer, request.name))
+
+    async def _fetch_target(self, request: pb.FetchTargetRequest, context: Context) -> AsyncIterator[pb.TargetChunk]:
+        peer = self._admitted(context)
+        await asyncio.to_thread(self._authorise, peer)
+        path, total = await asyncio.to_thread(self._files.target, _short(request.path), request.offset)
+        offset = request.offset
+        while True:
+            data = await asyncio.to_thread(read_chunk, path, offset)
+            yield pb.TargetChunk(offset=offset, data=data, crc32=zlib.crc32(data), total_bytes=total)
+            offset += len(data)
+            if not data or offset >= total:
+                return
+
+    async def _take_report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:
+        peer = self._admitted(context)
+        await asyncio.to_thread(self._keep_report, peer, request.status_json)
+        return pb.ReportReply()
+
+    async def _renew(self, request: pb.RenewRequest, context: Context) -> pb.RenewReply:
+        peer = self._admitted(context)
+        return pb.RenewReply(
+            certificate_pem=await asyncio.to_thread(self._renewed, peer, request.certificate_request_pem)
+        )
+
+    def _admitted(self, context: Context) -> PeerIdentity:
+        peer = peer_identity(context)
+        self._limiter.spend(peer.uri)
+        return peer
+
+    def _authorise(self, peer: PeerIdentity) -> None:
+        self._records.authorise(peer, role=Role.UNIT, now=self._certificates.clock())
+
+    def _authorised_metadata(self, peer: PeerIdentity, name: str) -> bytes:
+        self._authorise(peer)
+        return self._files.metadata(_short(name))
+
+    def _keep_report(self, peer: PeerIdentity, status_json: str) -> None:
+        self._authorise(peer)
+        self._records.keep_report(peer.name, read_report(status_json), now=self._certificates.clock())
+
+    def _renewed(self, peer: PeerIdentity, request_pem: bytes) -> bytes:
+        self._authorise(peer)
+        return self._records.renew(
+            peer,
+            key_digest=public_key_digest(requested_key(request_pem)),
+            now=self._certificates.clock(),
+            issue=self._certificates.issue(request_pem),
+        )
+
+
+def _short(name: str) -> str:
+    if len(name) > LONGEST_NAME:
+        raise InputError("a requested name is too long", value=len(name))
+    return name

@@ -1,0 +1,13 @@
+"""The adapter: the only folder of the server that knows Flower (1.41, Message API).
+
+``grid`` is a transport inside this process, ``hospitals`` turns questions into messages over any transport,
+``strategies`` averages, ``engine`` runs a ServerApp here or in Flower's simulation engine. The rest of the room sees
+plain values.
+"""
+
+from eyebright_server.federation.flower.engine import run_locally, run_with_ray
+from eyebright_server.federation.flower.grid import LocalGrid
+from eyebright_server.federation.flower.hospitals import FlowerHospitals
+from eyebright_server.federation.flower.strategies import LEAST_HOSPITALS, StrategyAveraging
+
+__all__ = ["LEAST_HOSPITALS", "FlowerHospitals", "LocalGrid", "StrategyAveraging", "run_locally", "run_with_ray"]

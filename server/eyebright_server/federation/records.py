@@ -1,0 +1,140 @@
+"""What is known about a round, a reply and a run.
+
+* Hospitals are numbers here. The server knows their names from enrolment; a reply never carries one.
+* A hospital that could not be identified has the number ``UNIDENTIFIED``.
+* ``refused`` and ``quarantined`` are different facts: the first is a hospital's right, the second a reply that must not
+  be averaged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+Arrays = dict[str, np.ndarray]
+UNIDENTIFIED = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """One hospital's answer, or the fact that there is none.
+
+    Attributes:
+        site: The hospital's number.
+        arrays: Arrays by name; empty for evaluations and queries.
+        numbers: Counts and losses by name.
+        echo: The plan digest and the round that the hospital says it answered.
+        error_code: Code of a refusal or transport error; None for an answer.
+        error: Sentence of that error.
+        bytes_up: Serialised size of the answer.
+        bytes_down: Serialised size of the request.
+    """
+
+    site: int
+    arrays: Arrays = field(default_factory=dict)
+    numbers: Mapping[str, int | float | list[int] | list[float]] = field(default_factory=dict)
+    echo: Mapping[str, Any] = field(default_factory=dict)
+    error_code: int | None = None
+    error: str = ""
+    bytes_up: int = 0
+    bytes_down: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setback:
+    """A hospital that did not count in a round.
+
+    Attributes:
+        site: The hospital's number.
+        reason: A stable snake_case word.
+        detail: The value that failed, for the operator.
+    """
+
+    site: int
+    reason: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoundRecord:
+    """One finished round.
+
+    Attributes:
+        round: Its number, from 1.
+        participants: Hospitals that were asked, in order.
+        accepted: Hospitals whose student was averaged.
+        quarantined: Replies that were set aside, with the reason.
+        refused: Hospitals that declined the plan.
+        evaluated: Hospitals whose validation counts are in ``metrics``.
+        examples: Training images of each accepted hospital.
+        losses: Mean of each loss term, weighted by training images.
+        site_losses: The same, for each accepted hospital.
+        metrics: Metrics of the averaged student on all hospitals' validation images together.
+        site_metrics: The same for each hospital.
+        bytes_up: Bytes the hospitals sent.
+        bytes_down: Bytes the server sent.
+        seconds: Wall time of the round.
+        weights_sha256: Digest of the averaged student.
+    """
+
+    round: int
+    participants: tuple[int, ...]
+    accepted: tuple[int, ...]
+    quarantined: tuple[Setback, ...]
+    refused: tuple[int, ...]
+    evaluated: tuple[int, ...]
+    examples: dict[int, int]
+    losses: dict[str, float]
+    site_losses: dict[int, dict[str, float]]
+    metrics: dict[str, Any]
+    site_metrics: dict[int, dict[str, Any]]
+    bytes_up: int
+    bytes_down: int
+    seconds: float
+    weights_sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationResult:
+    """A finished run.
+
+    Attributes:
+        rounds: Every round, those before a resume included.
+        best_round: Number of the round chosen on validation.
+        weights: Float arrays of the student after ``best_round``.
+        counts: Validation counts of that student by hospital, see ``EvaluationCounts.from_dict``.
+        final_weights: The same after the last round.
+        resumed_after: The round after which this process took over; 0 when it ran all of them.
+    """
+
+    rounds: tuple[RoundRecord, ...]
+    best_round: int
+    weights: Arrays
+    counts: dict[int, dict[str, list[int]]]
+    final_weights: Arrays
+    resumed_after: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FederationEvent:
+    """Something a progress display may show.
+
+    Attributes:
+        kind: ``resumed``, ``round_started``, ``trained``, ``set_aside``, ``refused``, ``aggregated``, ``evaluated``
+            or ``round_finished``.
+        round: Round it belongs to.
+        rounds: Rounds in the run.
+        site: The hospital it is about, if it is about one.
+        record: The round's record, with ``round_finished``.
+        detail: For people; may be empty.
+    """
+
+    kind: str
+    round: int
+    rounds: int
+    site: int | None = None
+    record: RoundRecord | None = None
+    detail: str = ""

@@ -1,0 +1,188 @@
+"""The records as one object: every method is one transaction.
+
+* A file by default (SQLite, write-ahead log), PostgreSQL by URL. Rules live beside their tables (``participants``,
+  ``ledger``) as functions of a session; this file gives them transactions and nothing more.
+* A writing transaction on SQLite begins IMMEDIATE: it waits for the other writer at the start instead of failing in
+  the middle.
+* The tables are made when missing and carry a version. Another version is refused; moving between versions (Alembic)
+  comes with the first change of a table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, select
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm import Session
+
+from eyebright_common.closing import Closing
+from eyebright_common.errors import EyebrightError
+from eyebright_common.trust import PeerIdentity, Role
+from eyebright_common.wire import UnitStatus
+from eyebright_server.records import ledger, participants
+from eyebright_server.records.ledger import LedgerEntry, LedgerHead
+from eyebright_server.records.models import SCHEMA_VERSION, Base, ParticipantRow, SchemaRow, UnitReportRow
+
+KEPT_REPORTS = 100
+_BUSY_S = 30
+
+
+class Records(Closing):
+    """The records of one central server."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, where: Path | str) -> Records:
+        """Open or make the records in a file, or in the database of an SQLAlchemy URL.
+
+        Raises:
+            EyebrightError: the database cannot be opened or has another version.
+        """
+        url = f"sqlite:///{where}" if isinstance(where, Path) else where
+        try:
+            engine = create_engine(url, connect_args={"timeout": _BUSY_S} if url.startswith("sqlite") else {})
+            if engine.dialect.name == "sqlite":
+                _prepare_sqlite(engine)
+            records = cls(engine)
+            records._check_version()
+        except (SQLAlchemyError, ModuleNotFoundError) as error:
+            raise EyebrightError(
+                "the records cannot be opened", value=where, fix="Check the path or address and its rights."
+            ) from error
+        return records
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads."""
+        with Session(self._engine) as session:
+            yield session
+
+    @contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is committed at the end, or leaves nothing behind."""
+        engine = self._engine.execution_options(eyebright_writes=True)
+        with Session(engine) as session, session.begin():
+            yield session
+
+    def append(self, kind: str, payload: Mapping[str, object], *, now: datetime) -> LedgerEntry:
+        """Add an entry to the ledger."""
+        with self.writing() as session:
+            return ledger.append(session, kind, payload, now=now)
+
+    def ledger(self, *, after: int = 0) -> list[LedgerEntry]:
+        """Return the entries of the ledger with a number above ``after``."""
+        with self.reading() as session:
+            return ledger.read(session, after=after)
+
+    def verify_ledger(self) -> LedgerHead:
+        """Return where the ledger ends, having checked it from the beginning.
+
+        Raises:
+            TrustError: naming the broken entry.
+        """
+        return ledger.verify_chain(self.ledger())
+
+    def invite(self, *, token_hash: str, role: Role, name: str, now: datetime, expires: datetime) -> None:
+        """Record an invitation; see ``participants``."""
+        with self.writing() as session:
+            participants.invite(session, token_hash=token_hash, role=role, name=name, now=now, expires=expires)
+
+    def redeem(
+        self, *, token_hash: str, key_digest: str, now: datetime, issue: participants.Issue
+    ) -> tuple[str, bytes]:
+        """Exchange an invitation for a certificate; see ``participants``.
+
+        Raises:
+            InvitationError: it is unknown, used or expired.
+        """
+        with self.writing() as session:
+            return participants.redeem(session, token_hash=token_hash, key_digest=key_digest, now=now, issue=issue)
+
+    def authorise(self, peer: PeerIdentity, *, role: Role, now: datetime) -> None:
+        """Let a peer through, or not; see ``participants``.
+
+        Raises:
+            TrustError: it may not.
+        """
+        with self.reading() as session:
+            participants.authorise(session, peer, role=role, now=now)
+
+    def renew(self, peer: PeerIdentity, *, key_digest: str, now: datetime, issue: participants.Issue) -> bytes:
+        """Put a fresh certificate in force; see ``participants``.
+
+        Raises:
+            TrustError: the request is made with another key.
+        """
+        with self.writing() as session:
+            return participants.renew(session, peer, key_digest=key_digest, now=now, issue=issue)
+
+    def revoke(self, name: str, *, now: datetime, role: Role = Role.UNIT) -> None:
+        """Shut a participant out; see ``participants``.
+
+        Raises:
+            InputError: there is none of that name.
+        """
+        with self.writing() as session:
+            participants.revoke(session, role=role, name=name, now=now)
+
+    def participants(self, *, role: Role | None = None) -> list[ParticipantRow]:
+        """Return who has enrolled, revoked ones too."""
+        with self.reading() as session:
+            return participants.enrolled(session, role=role)
+
+    def keep_report(self, name: str, status: UnitStatus, *, now: datetime) -> None:
+        """Keep what a unit says about itself, and forget all but its newest reports."""
+        with self.writing() as session:
+            session.add(UnitReportRow(name=name, received=now, status_json=status.model_dump_json()))
+            session.flush()
+            newest = (
+                select(UnitReportRow.id)
+                .where(UnitReportRow.name == name)
+                .order_by(UnitReportRow.id.desc())
+                .limit(KEPT_REPORTS)
+            )
+            session.execute(delete(UnitReportRow).where(UnitReportRow.name == name, UnitReportRow.id.not_in(newest)))
+
+    def reports(self, name: str) -> list[UnitStatus]:
+        """Return what a unit said about itself, oldest first."""
+        with self.reading() as session:
+            rows = session.scalars(select(UnitReportRow).where(UnitReportRow.name == name).order_by(UnitReportRow.id))
+            return [UnitStatus.model_validate_json(row.status_json) for row in rows]
+
+    def _check_version(self) -> None:
+        with self._engine.execution_options(eyebright_writes=True).begin() as connection:
+            if not inspect(connection).has_table(SchemaRow.__tablename__):
+                Base.metadata.create_all(connection)
+                connection.execute(insert(SchemaRow).values(id=1, version=SCHEMA_VERSION))
+            found = connection.execute(select(SchemaRow.version)).scalar_one()
+        if found != SCHEMA_VERSION:
+            raise EyebrightError(
+                "the records have another version",
+                value=f"{found}, not {SCHEMA_VERSION}",
+                fix="Use the Eyebright that made them.",
+            )
+
+
+def _prepare_sqlite(engine: Engine) -> None:
+    # The driver's own transaction handling begins too late (at the first write): take it over.
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _: object) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        writes = connection.get_execution_options().get("eyebright_writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

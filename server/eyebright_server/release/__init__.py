@@ -1,0 +1,10 @@
+"""From the best student to a release: export, lower, lint, prove, gate, describe; and check any release on any data.
+
+* ``build.build_release`` makes a release folder out of a student, through ``export`` (with ``lowering`` and ``lint``),
+  ``parity``, ``gate`` and ``card``; ``operating_point`` turns a chosen threshold into one that ships.
+* ``evaluation.evaluate_release`` runs a release over any data; ``tally`` counts, ``evaluate_command`` prints.
+* ``repository.ReleaseRepository`` signs and publishes release folders.
+
+Import the module you need: this file imports none, because the commands that sign must not wait for a runtime, and the
+ones that check a release must not wait for torch.
+"""

@@ -1,0 +1,1 @@
+"""The whole network, stage by stage: cohort, teacher, rounds, comparison, release, unit, report."""

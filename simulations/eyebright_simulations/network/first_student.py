@@ -1,0 +1,86 @@
+"""The student that every arm starts from.
+
+* With ``--init`` it is the given one. Otherwise the server pre-trains it for a few passes over its own share, on labels
+  alone: what ImageNet weights are elsewhere, made here without a download.
+* It is the same file for the federation and for everything it is compared with, so it favours none of them; its own
+  result is in the report, so that nobody has to guess what the hospitals added.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from eyebright_common.errors import InputError
+from eyebright_common.tasks import ScreeningTask
+from eyebright_learning.data import PreparedImages
+from eyebright_learning.distillation import Recipe
+from eyebright_learning.models import STUDENTS, Student, build_student, check_teacher, save_weights
+from eyebright_learning.training import EpochRecord, StudentTraining, train_student
+from eyebright_simulations.network.context import Context
+from eyebright_simulations.network.settings import TEACHER_THREADS, budget_of
+from eyebright_simulations.network.workspace import Facts
+
+
+def first_student(context: Context, task: ScreeningTask) -> Student:
+    """Return the student of round 0.
+
+    Raises:
+        InputError: the weights given are not of this student.
+    """
+    given = context.options.init
+    weights = Path(given) if given else _file(context.out)
+    return build_student(
+        context.options.student, classes=len(task.classes), seed=context.options.seed, weights=weights
+    ).eval()
+
+
+def check_architectures(context: Context) -> Facts:
+    """Return when student and teacher can be built.
+
+    Raises:
+        InputError: one of them is unknown.
+    """
+    options = context.options
+    if options.student not in STUDENTS:
+        raise InputError("unknown student", value=options.student, fix=f"Choose one of: {', '.join(STUDENTS)}.")
+    if options.teacher is not None:
+        check_teacher(options.teacher)
+    return {}
+
+
+def pretrain(context: Context, task: ScreeningTask, images: PreparedImages, *, first: float) -> None:
+    """Pre-train the student on the operator's pictures, unless weights were given.
+
+    Args:
+        context: The simulation.
+        task: What is screened for.
+        images: The operator's training pictures.
+        first: Where the progress bar stands when this begins.
+    """
+    options, budget = context.options, budget_of(context.options)
+    if options.init:
+        first_student(context, task)  # weights that do not fit are refused now, not after the teacher's last pass
+        return
+    student = build_student(options.student, classes=len(task.classes), seed=options.seed)
+
+    def show(record: EpochRecord) -> None:
+        share = first + (1.0 - first) * record.epoch / record.epochs
+        context.update(share, f"first student: pass {record.epoch} of {record.epochs}")
+
+    config = StudentTraining(
+        epochs=budget.pretraining_epochs,
+        batch_size=budget.batch_size,
+        learning_rate=budget.pretraining_rate,
+        weight_decay=budget.weight_decay,
+        balance="sampling",
+        views=budget.pretraining_epochs,
+        modality=task.modality,
+        seed=options.seed,
+        threads=TEACHER_THREADS,
+    )
+    train_student(student, images, cache=None, recipe=Recipe.supervised(), config=config, on_epoch=show)
+    save_weights(student, _file(context.out))
+
+
+def _file(out: Path) -> Path:
+    return out / "teacher" / "first_student.safetensors"

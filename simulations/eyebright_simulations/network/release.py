@@ -1,0 +1,154 @@
+"""Stage 5: the best round becomes a release: exported, gated, described, signed and published.
+
+The operator's folder (authority, keys, repository, ledger) is made here, as `eyebright server init` makes it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load_file
+
+from eyebright_common import __version__
+from eyebright_common.imaging import PREPROCESSING_ID
+from eyebright_common.release import RELEASE_FILE, Lineage, Metrics, Preprocessing, sha256_of
+from eyebright_common.tasks import ScreeningTask, get_task
+from eyebright_learning.evaluation import Threshold
+from eyebright_server.distribution import OperatorFolder
+from eyebright_server.release.build import BuiltRelease, ReleaseRequest, build_release, open_release
+from eyebright_server.release.card import SiteData
+from eyebright_server.release.operating_point import shipped_threshold
+from eyebright_simulations.network.context import Context
+from eyebright_simulations.network.dataset import OPERATOR_HOLDER, TRAIN, VALIDATION, Dataset
+from eyebright_simulations.network.training import student_with
+from eyebright_simulations.network.workspace import Facts
+
+GOLDEN_CASES = 12
+VERSION = "1"
+
+
+def operator_folder(out: Path) -> Path:
+    """Where the operator's authority, keys, repository and ledger are."""
+    return out / "server"
+
+
+def publish(context: Context) -> Facts:
+    """Build, gate and publish the release, and write what happened into the ledger."""
+    dataset = Dataset.load(context.out / "work")
+    task = get_task(context.facts["cohort"]["task"])
+    context.update(0.1, "export, parity, gate")
+    built = _built(context, dataset, task)
+    context.update(0.8, "sign and publish")
+    with _operator(context.out) as operator:
+        operator.repository.publish(built.folder)
+        for kind, payload in _history(context, built):
+            operator.records.append(kind, payload, now=datetime.now(UTC))
+        head = operator.records.verify_ledger()
+    description = built.folder / RELEASE_FILE
+    artefacts = [artefact.model_dump() for artefact in built.release.artefacts]
+    return {
+        "version": built.release.version,
+        "folder": str(built.folder.relative_to(context.out)),
+        "sha256": sha256_of(description),
+        "artefacts": artefacts,
+        "gate": {"passed": built.gate.passed, "rules": [rule.model_dump() for rule in built.gate.rules]},
+        "threshold": built.release.threshold.model_dump(),
+        "temperature": built.release.temperature,
+        "model_bytes": built.release.artefact("model.onnx").size_bytes,
+        "total_bytes": sum(a.size_bytes for a in built.release.artefacts) + description.stat().st_size,
+        "ledger": {"entries": head.entries, "head": head.hash},
+    }
+
+
+def _built(context: Context, dataset: Dataset, task: ScreeningTask) -> BuiltRelease:
+    folder = context.out / "releases" / task.name
+    if (folder / VERSION / RELEASE_FILE).exists():
+        return open_release(folder / VERSION)
+    weights = load_file(context.out / "arms" / "federated" / "student.safetensors")
+    return build_release(folder, student_with(context, weights), _request(context, dataset, task))
+
+
+def _request(context: Context, dataset: Dataset, task: ScreeningTask) -> ReleaseRequest:
+    rounds = context.facts["rounds"]
+    chosen = Threshold.model_validate(rounds["threshold"])
+    cohort = context.facts["cohort"]
+    return ReleaseRequest(
+        version=VERSION,
+        task=task,
+        preprocessing=Preprocessing(id=PREPROCESSING_ID, image_size=context.options.pixels),
+        threshold=shipped_threshold(chosen, split="validation"),
+        temperature=1.0,
+        metrics=Metrics(split="validation", overall=rounds["validation"], sites=rounds["site_validation"]),
+        lineage=Lineage(
+            rounds=len(rounds["rounds"]),
+            best_round=rounds["best_round"],
+            plan_digest=rounds["plan_digest"],
+            teacher_sha256=context.facts["teacher"]["sha256"],
+            participants=tuple(sorted(_participant(dataset, index) for index in range(len(dataset.hospitals)))),
+            code_version=__version__,
+            parent=None,
+            seed=context.options.seed,
+        ),
+        golden_pixels=_golden_pixels(dataset, len(task.classes)),
+        sites=tuple(
+            SiteData(name=h["name"], train=h["train"], validation=h["validation"], labels=h["labels"])
+            for h in cohort["hospitals"]
+        ),
+        limits=_limits(context),
+    )
+
+
+def _participant(dataset: Dataset, holder: int) -> str:
+    """Digest of what a hospital trained on: names its part in the lineage without naming a patient."""
+    return hashlib.sha256(dataset.part(holder, TRAIN).digest().encode()).hexdigest()
+
+
+def _golden_pixels(dataset: Dataset, classes: int) -> NDArray[np.uint8]:
+    """Take the same number of pictures of each class from the operator's own validation pictures."""
+    images = dataset.part(OPERATOR_HOLDER, VALIDATION)
+    each = max(1, GOLDEN_CASES // classes)
+    chosen = [row for label in range(classes) for row in np.flatnonzero(images.labels == label)[:each]]
+    return images.pixels[chosen]
+
+
+def _limits(context: Context) -> tuple[str, ...]:
+    if context.options.synthetic:
+        return ("Trained on drawn pictures: it shows that the network works, and says nothing about patients.",)
+    return ("Rehearsed on one machine; the labels are those of the collection that was given.",)
+
+
+def _operator(out: Path) -> OperatorFolder:
+    """Open the operator's folder, or make it; one whose making was interrupted is made again."""
+    folder = operator_folder(out)
+    if not (folder / "server.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        return OperatorFolder.create(folder)
+    return OperatorFolder.open(folder)
+
+
+def _history(context: Context, built: BuiltRelease) -> list[tuple[str, dict[str, object]]]:
+    """What the ledger says of this run, in order; numbers and digests only."""
+    rounds = context.facts["rounds"]
+    closed: list[tuple[str, dict[str, object]]] = [
+        (
+            "round-closed",
+            {
+                "round": record["round"],
+                "accepted": list(record["accepted"]),
+                "quarantined": [[setback["site"], setback["reason"]] for setback in record["quarantined"]],
+                "weights_sha256": record["weights_sha256"],
+            },
+        )
+        for record in rounds["rounds"]
+    ]
+    return [
+        ("plan-accepted", {"plan_digest": rounds["plan_digest"]}),
+        *closed,
+        ("gate-passed", {"version": built.release.version, "rules": len(built.gate.rules)}),
+        ("release-published", {"task": built.release.task, "version": built.release.version}),
+    ]

@@ -1,0 +1,60 @@
+"""The training budgets of a simulation, chosen on validation patients of other seeds, never on a test set.
+
+Two budgets: one starts from a student that the server pre-trains, the other from given weights (gentler rate, labels
+lead). Both are plain numbers here so that a report can print them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from eyebright_simulations.network.options import SimulationOptions
+
+# Threads are fixed, not taken from the machine: sums are taken in another order with another number of threads, and the
+# same seed must give the same result on a laptop and on a server.
+TEACHER_THREADS = 2
+STUDENT_THREADS = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """How long and how hard to train.
+
+    Attributes:
+        batch_size: Pictures per step.
+        learning_rate: Peak rate of a student.
+        weight_decay: Of a student.
+        views: Most cached views per picture; never more than there are passes.
+        precision: ``fp32`` or ``bf16``.
+        pretraining_epochs: Passes of the first student over the operator's share, when no weights are given.
+        pretraining_rate: Peak rate of those.
+        teacher_epochs: Passes of the teacher over the operator's share.
+        teacher_learning_rate: Peak rate of the teacher.
+        ce: Weight of the labels in distillation.
+        kd: Weight of the softened teacher.
+        temperature: Softening.
+        dist: Weight of the correlation terms.
+    """
+
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.02
+    views: int = 18
+    precision: Literal["fp32", "bf16"] = "fp32"
+    pretraining_epochs: int = 3
+    pretraining_rate: float = 2e-3
+    teacher_epochs: int = 14
+    teacher_learning_rate: float = 1e-3
+    ce: float = 0.3
+    kd: float = 0.7
+    temperature: float = 4.0
+    dist: float = 1.0
+
+
+def budget_of(options: SimulationOptions) -> Budget:
+    """Return the budget that suits what is asked."""
+    if options.init is not None:
+        # A small teacher without weights of its own knows little that pre-trained weights do not: labels lead.
+        return Budget(learning_rate=5e-4, teacher_epochs=12, ce=1.0, kd=0.2, dist=0.2)
+    return Budget()

@@ -1,0 +1,56 @@
+"""Heavy work in processes of their own: answers come back by name, failures come back as themselves."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eyebright_common.errors import EyebrightError, InputError
+from eyebright_simulations.network.context import Context
+from eyebright_simulations.network.options import SimulationOptions
+from eyebright_simulations.network.workers import Job, run_jobs
+
+
+def square(context: Context) -> dict[str, Any]:
+    context.update(1.0, "squared")
+    return {"value": context.options.seed**2, "process": os.getpid()}
+
+
+def refuse(context: Context) -> dict[str, Any]:
+    raise InputError("the pictures are upside down", value=3, fix="Turn them.")
+
+
+def die(context: Context) -> dict[str, Any]:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return {}
+
+
+def context(out: Path, seen: list[tuple[float, str]]) -> Context:
+    return Context(
+        options=SimulationOptions(seed=6), out=out, update=lambda share, note: seen.append((round(share, 3), note))
+    )
+
+
+def test_each_job_answers_under_its_name_from_its_own_process(tmp_path: Path) -> None:
+    seen: list[tuple[float, str]] = []
+    facts = run_jobs(
+        context(tmp_path, seen),
+        [Job(name="a", work=f"{__name__}:square"), Job(name="b", work=f"{__name__}:square", weight=3.0)],
+    )
+    assert {name: fact["value"] for name, fact in facts.items()} == {"a": 36, "b": 36}
+    assert len({os.getpid(), facts["a"]["process"], facts["b"]["process"]}) == 3
+    assert seen[-1] == (1.0, "squared")  # a quarter from one, three quarters from the other
+
+
+def test_what_a_job_refuses_is_told_as_it_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"the pictures are upside down: 3\. Turn them\.") as caught:
+        run_jobs(context(tmp_path, []), [Job(name="a", work=f"{__name__}:refuse")])
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.kill
+def test_a_process_that_is_killed_is_explained(tmp_path: Path) -> None:
+    with pytest.raises(EyebrightError, match=r"was ended.*--resume"):
+        run_jobs(context(tmp_path, []), [Job(name="a", work=f"{__name__}:die")])

@@ -1,0 +1,68 @@
+"""The other side of an update as a folder of releases: implements ``ReleaseSource`` without a network."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eyebright_common.digests import sha256_of
+from eyebright_common.errors import WireError
+from eyebright_common.release import RELEASE_FILE
+from eyebright_edge.agent.source import Offer
+from eyebright_edge.agent.unit_report import UnitFacts
+
+
+@dataclass
+class FolderReleases:
+    """Releases in ``folder/VERSION``.
+
+    Attributes:
+        folder: Where they lie.
+        files_before_cut: After how many files the connection breaks, once; None for never.
+        reachable: Whether anybody answers.
+        fetched: Names of the files that were sent, in order.
+        reports: What was reported.
+    """
+
+    folder: Path
+    files_before_cut: int | None = None
+    reachable: bool = True
+    fetched: list[str] = field(default_factory=list)
+    reports: list[UnitFacts] = field(default_factory=list)
+
+    def publish(self, version: str, **how: Any) -> None:
+        # Imported here: a unit that is about to lose its power reads releases and need not load what builds them.
+        from tiny_release import write_tiny_release
+
+        write_tiny_release(self.folder / version, version=version, **how)
+
+    def newest(self, task: str) -> Offer | None:
+        self._require_reachable()
+        versions = sorted((f.name for f in self.folder.iterdir()), key=int) if self.folder.is_dir() else []
+        if not versions:
+            return None
+        return Offer(task=task, version=versions[-1], sha256=sha256_of(self.folder / versions[-1] / RELEASE_FILE))
+
+    def fetch(self, offer: Offer, folder: Path) -> None:
+        self._require_reachable()
+        partial = folder.with_name(f".{folder.name}.partial")
+        partial.mkdir(parents=True, exist_ok=True)
+        for file in sorted((self.folder / offer.version).iterdir()):
+            if (partial / file.name).exists():
+                continue
+            if self.files_before_cut == 0:
+                self.files_before_cut = None
+                raise WireError("the connection broke", fix="Try again.")
+            if self.files_before_cut is not None:
+                self.files_before_cut -= 1
+            shutil.copyfile(file, partial / file.name)
+            self.fetched.append(file.name)
+        partial.rename(folder)
+
+    def report(self, facts: UnitFacts) -> None:
+        self._require_reachable()
+        self.reports.append(facts)
+
+    def _require_reachable(self) -> None:
+        if not self.reachable:
+            raise WireError("the server cannot be reached", fix="Check the network.")
