@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,10 @@ def refuse(context: Context) -> dict[str, Any]:
 def die(context: Context) -> dict[str, Any]:
     os.kill(os.getpid(), signal.SIGKILL)
     return {}
+
+
+def environment(context: Context) -> dict[str, Any]:
+    return dict(os.environ)
 
 
 def context(out: Path, seen: list[tuple[float, str]]) -> Context:
@@ -54,3 +60,17 @@ def test_what_a_job_refuses_is_told_as_it_was_meant(tmp_path: Path) -> None:
 def test_a_process_that_is_killed_is_explained(tmp_path: Path) -> None:
     with pytest.raises(EyebrightError, match=r"was ended.*--resume"):
         run_jobs(context(tmp_path, []), [Job(name="a", work=f"{__name__}:die")])
+
+
+def test_the_process_that_workers_are_forked_from_has_no_threads() -> None:
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
+    script = "import os, eyebright_simulations.network.warm; print(len(os.listdir('/proc/self/task')))"
+    done = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"
+
+
+def test_a_worker_has_the_variables_it_needs_and_the_caller_keeps_its_own(tmp_path: Path) -> None:
+    before = dict(os.environ)
+    facts = run_jobs(context(tmp_path, []), [Job(name="a", work=f"{__name__}:environment")])
+    assert facts["a"]["OPENBLAS_NUM_THREADS"] == before.get("OPENBLAS_NUM_THREADS", "1")
+    assert dict(os.environ) == before

@@ -98,7 +98,6 @@ def _site(drawn: FakeAnswers, i: int, name: str, rounds: int) -> SiteEvidence:
         metrics=drawn.metrics(ArmName.STUDENT, salt=77 + i, shift=-0.25 * (i % 4), n=80),
         intervals={"balanced_accuracy": _interval(0.8, 0.08)},
         local=drawn.metrics(ArmName.BEST_LOCAL, salt=5 + i, shift=-0.1 * (i % 3)),
-        local_validation=0.71 + 0.01 * (i % 6),
         balanced_accuracy=[f["balanced_accuracy"] for f in found],
         macro_auroc=[f["macro_auroc"] for f in found],
         loss=[1.4 / r for r in range(1, rounds + 1)],

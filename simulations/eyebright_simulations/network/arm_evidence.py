@@ -45,7 +45,7 @@ def arm_evidence(context: Context, dataset: Dataset, task: ScreeningTask) -> dic
         ArmName.NO_DISTILLATION: "no_distillation",
     }
     notes = {
-        ArmName.BEST_LOCAL: f"{dataset.hospitals[best]}, chosen by its own validation patients",
+        ArmName.BEST_LOCAL: f"{dataset.hospitals[best]}, best of all on the test patients",
         ArmName.TEACHER: "trained on the operator's share",
     }
     student = load_predictions(context.out, files[ArmName.STUDENT])

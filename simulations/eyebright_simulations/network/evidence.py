@@ -103,7 +103,6 @@ def _sites(context: Context, dataset: Dataset, task: ScreeningTask) -> list[Site
                 ungradable=facts["cohort"]["hospitals"][index]["ungradable"],
                 metrics=metrics(student[here], labels[here], task=task, threshold=threshold),
                 local=local["test"],
-                local_validation=local["validation"]["balanced_accuracy"],
                 balanced_accuracy=_curve(records, index, "balanced_accuracy"),
                 macro_auroc=_curve(records, index, "macro_auroc"),
                 loss=[record["site_losses"].get(str(index), {}).get("total") for record in records],

@@ -4,19 +4,23 @@
   arms of a comparison do not wait for each other, the threads of one small network do.
 * A process gives all its memory back when it ends, torch's arenas included; two at a time bound the peak, and the
   process that waits for them never loads torch, which alone takes half a gigabyte.
-* Processes are spawned, never forked: a fork of a process that runs threads can hang. One process does one job and
-  talks through one pipe: `ProcessPoolExecutor` can wait for ever when a worker dies after its last permitted task.
+* Workers are forked from a server process that has loaded the libraries and does nothing else (``warm``): they share
+  those pages. This process itself never forks: it runs threads, and a fork of such a process can hang. One process does
+  one job and talks through one pipe: `ProcessPoolExecutor` can wait for ever when a worker dies after its last
+  permitted task.
 * One thread each, on every machine: the order of sums, and so the result, does not depend on the number of cores.
+* Threads that wait sleep instead of spinning, so that a machine with other work to do is not slowed to a crawl.
 """
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 from pkgutil import resolve_name
 from typing import Any
 
@@ -25,7 +29,11 @@ from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.workspace import Facts
 
 AT_ONCE = 2
-_SPAWN = multiprocessing.get_context("spawn")
+# What the fork server, and so every worker, starts with; what the user has set stays as it is.
+_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "OMP_WAIT_POLICY": "PASSIVE", "OPENBLAS_NUM_THREADS": "1"}
+_WARM = "eyebright_simulations.network.warm"
+_PROCESSES = multiprocessing.get_context("forkserver")
+_PROCESSES.set_forkserver_preload([_WARM])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +62,7 @@ def run_jobs(context: Context, jobs: Sequence[Job]) -> dict[str, Facts]:
     weight = {job.name: job.weight / sum(other.weight for other in jobs) for job in jobs}
     share = dict.fromkeys(weight, 0.0)
     facts: dict[str, Facts] = {}
-    queue, running = list(jobs), dict[Connection, tuple[Job, SpawnProcess]]()
+    queue, running = list(jobs), dict[Connection, tuple[Job, ForkServerProcess]]()
     try:
         while queue or running:
             while queue and len(running) < min(AT_ONCE, os.cpu_count() or 1):
@@ -79,14 +87,27 @@ def run_jobs(context: Context, jobs: Sequence[Job]) -> dict[str, Facts]:
     return {job.name: facts[job.name] for job in jobs}
 
 
-def _started(job: Job, context: Context) -> tuple[Connection, tuple[Job, SpawnProcess]]:
-    ours, theirs = _SPAWN.Pipe(duplex=False)
-    process = _SPAWN.Process(
+def _started(job: Job, context: Context) -> tuple[Connection, tuple[Job, ForkServerProcess]]:
+    ours, theirs = _PROCESSES.Pipe(duplex=False)
+    process = _PROCESSES.Process(
         target=_do, args=(job, replace(context, update=_silent), theirs), name=job.name, daemon=False
     )
-    process.start()
+    with _set_for_child(_ENVIRONMENT):
+        process.start()
     theirs.close()  # so that the end of the process is the end of the pipe
     return ours, (job, process)
+
+
+@contextmanager
+def _set_for_child(environment: Mapping[str, str]) -> Iterator[None]:
+    """Let a process that is started here begin with these variables; those already set keep their value."""
+    added = {name: value for name, value in environment.items() if name not in os.environ}
+    os.environ.update(added)
+    try:
+        yield
+    finally:
+        for name in added:
+            del os.environ[name]
 
 
 def _heard(pipe: Connection) -> tuple[str, Any]:

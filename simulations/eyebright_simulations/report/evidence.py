@@ -76,7 +76,6 @@ class SiteEvidence:
         metrics: The federated student on this hospital's test patients.
         intervals: Bootstrap intervals of those, by metric name.
         local: The student trained at this hospital alone, on *all* test patients; None when there was none.
-        local_validation: Balanced accuracy by which the best single hospital was chosen, on its own validation.
         balanced_accuracy: The federated student on its validation patients, one value per round.
         macro_auroc: The same.
         loss: Mean training loss of each round at this hospital.
@@ -89,7 +88,6 @@ class SiteEvidence:
     metrics: Mapping[str, Any] | None = None
     intervals: Mapping[str, Interval] = field(default_factory=dict)
     local: Mapping[str, Any] | None = None
-    local_validation: float | None = None
     balanced_accuracy: Sequence[float | None] = ()
     macro_auroc: Sequence[float | None] = ()
     loss: Sequence[float | None] = ()
