@@ -24,6 +24,7 @@ from torch import Tensor, nn
 
 from eyebright_common.documents import Document
 from eyebright_common.errors import InputError
+from eyebright_learning.models.attention import last_block
 from eyebright_learning.models.normalise import Normalise
 from eyebright_learning.models.weights import read_weights, save_weights, weights_bytes
 
@@ -62,6 +63,11 @@ class Teacher(nn.Module):
     def architecture(self) -> str:
         """The timm name."""
         return self.identity.architecture
+
+    @property
+    def has_features(self) -> bool:
+        """Whether ``teacher_features`` can lay its last attention open."""
+        return last_block(self) is not None
 
     def forward(self, x: Tensor) -> Tensor:
         """Return raw logits ``[B, C]`` of a batch ``[B, 3, S, S]`` in 0–255."""
