@@ -1,63 +1,58 @@
 """Teacher targets on disk: built once, resumable, replayed by (picture, view).
 
-* Building appends synced blocks to ``<name>.partial``; a killed build continues after the last whole record, and only
-  a complete file gets its final name.
-* A file whose key differs (teacher, pictures, view code, library versions) or that has fewer views is rebuilt.
+* A file whose key differs (teacher, pictures, view code, library versions) or that has fewer views than asked for is
+  rebuilt, never used; ``check_key`` says in words what differs. More views than asked for, with or without features,
+  are welcome.
 * ``logits`` returns what the teacher said; ``targets`` divides by the teacher's temperature, and is what students
-  learn from. The distillation temperature comes on top, in the loss.
+  learn from. The distillation temperature comes on top, in the loss. ``features`` returns the last attention, reduced.
+* Records stay on disk and are mapped: memory does not grow with the cache. A file that has its name is never written
+  again, so an open cache stays valid when a rebuilt one takes its name.
 * ``verify`` runs the teacher again over a sample and says how far the records are off.
 """
 
 from __future__ import annotations
 
-import os
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from eyebright_common.durable import move_into_place
-from eyebright_common.errors import EyebrightError, InputError
+from eyebright_common.errors import InputError
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.models import Teacher
+from eyebright_learning.models.features import FeatureTargets
+from eyebright_learning.teacher_cache.build import Progress, build, free_bytes, plan_header
 from eyebright_learning.teacher_cache.key import CacheKey
-from eyebright_learning.teacher_cache.layout import CacheHeader, held_records, read_header
-from eyebright_learning.views import augment, view_seed
-
-Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CacheCheck:
-    """What re-running the teacher over a sample of records showed.
-
-    Attributes:
-        records: Records compared.
-        max_abs_error: Largest difference of a logit.
-        argmax_mismatches: Records whose top class differs.
-        seed_mismatches: Records whose stored view seed is not the view's.
-    """
-
-    records: int
-    max_abs_error: float
-    argmax_mismatches: int
-    seed_mismatches: int
+from eyebright_learning.teacher_cache.layout import MAX_FEATURE_VIEWS, CacheHeader, CacheRecords, map_cache
+from eyebright_learning.teacher_cache.reduction import REDUCTION_ID
+from eyebright_learning.teacher_cache.verification import CacheCheck, compare
 
 
 class TeacherCache:
     """Complete teacher targets of one set of pictures; make one with ``open`` or ``open_or_build``."""
 
-    def __init__(self, header: CacheHeader, records: npt.NDArray[np.void]) -> None:
+    def __init__(self, header: CacheHeader, records: CacheRecords) -> None:
         self.header = header
-        self.records = records.reshape(header.views, header.images)
+        self.records = records
 
     @property
     def views(self) -> int:
         """Number of views per picture."""
         return self.header.views
+
+    @property
+    def feature_views(self) -> int:
+        """Number of views with features, from view 0 on."""
+        return self.header.feature_views
+
+    @property
+    def feature_shape(self) -> tuple[int, int] | None:
+        """(n tokens, width w) of the features; None when there are none."""
+        found = self.header.features
+        return None if found is None else (found.tokens, found.width)
 
     @property
     def temperature(self) -> float:
@@ -69,34 +64,48 @@ class TeacherCache:
 
     def logits(self, index: npt.ArrayLike, view: int) -> npt.NDArray[np.float32]:
         """Return raw teacher logits float32 ``[B, C]`` of pictures ``index`` in view ``view`` (modulo ``views``)."""
-        rows = self.records[view % self.views]["logits"][np.asarray(index)]
+        rows = self.records.of_view(view % self.views)["logits"][np.asarray(index)]
         return np.asarray(rows, dtype=np.float32)
 
     def targets(self, index: npt.ArrayLike, view: int) -> npt.NDArray[np.float32]:
         """Return calibrated teacher logits, ``logits / temperature``, float32 ``[B, C]``."""
         return self.logits(index, view) / np.float32(self.temperature)
 
+    def features(self, index: npt.ArrayLike, view: int) -> FeatureTargets | None:
+        """Return reduced features ``[B, n, w]`` of pictures ``index`` in view ``view`` (modulo ``views``).
+
+        Returns:
+            The features on the CPU, or None when this view carries none.
+        """
+        found = self.header.features
+        if found is None or view % self.views >= found.views:
+            return None
+        # One gather of halves, then torch's conversion: NumPy's is an order of magnitude slower.
+        rows = torch.from_numpy(self.records.of_view(view % self.views)["features"][np.asarray(index)])
+        tokens, query, key, value = rows.float().unbind(1)
+        return FeatureTargets(tokens, query, key, value, 1.0 / math.sqrt(found.teacher_width))
+
     @classmethod
     def open(
-        cls, path: Path, *, teacher_sha256: str, images: PreparedImages, views: int, modality: str = "CFP"
+        cls,
+        path: Path,
+        *,
+        teacher_sha256: str,
+        images: PreparedImages,
+        views: int,
+        modality: str = "CFP",
+        feature_views: int = 0,
     ) -> TeacherCache | None:
         """Return the cache at ``path`` without needing the teacher itself.
 
         Returns:
-            The cache, or None when there is none, it was made from something else, or it has fewer views.
+            The cache, or None when there is none, it was made from something else, or it has fewer views or features.
         """
+        mapped = map_cache(path)
         key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality)
-        try:
-            with path.open("rb") as file:
-                header = read_header(file)
-                if header is None or header.key != key or header.views < views or header.images != len(images):
-                    return None
-                content = file.read()
-        except OSError:
+        if mapped is None or _objections(mapped[0], key, images, views=views, feature_views=feature_views):
             return None
-        if len(content) != header.records * header.record_dtype().itemsize:
-            return None
-        return cls(header, np.frombuffer(content, dtype=header.record_dtype()))
+        return cls(*mapped)
 
     @classmethod
     def open_or_build(
@@ -107,8 +116,11 @@ class TeacherCache:
         images: PreparedImages,
         views: int,
         modality: str = "CFP",
+        feature_views: int = 0,
         batch_size: int = 64,
         on_progress: Progress | None = None,
+        on_plan: Callable[[int], None] | None = None,
+        free: Callable[[Path], int] = free_bytes,
     ) -> TeacherCache:
         """Return the cache at ``path``, building or finishing it first where needed.
 
@@ -118,59 +130,111 @@ class TeacherCache:
             images: The pictures.
             views: Views per picture.
             modality: ``CFP`` or ``OCT``.
+            feature_views: How many of the first views carry features as well; at most four.
             batch_size: Pictures per teacher call.
             on_progress: Called with (records held, records in all).
+            on_plan: Called before a build starts with the size in bytes that the file will have.
+            free: Says how many bytes the disk of a folder can still take.
 
         Raises:
-            InputError: there are no pictures, no views, or the pictures have another size than the teacher's.
-            EyebrightError: the teacher gave a value that is not a number.
+            InputError: there are no pictures, no views, the pictures have another size than the teacher's, or the
+                teacher has no features.
+            EyebrightError: the disk is too small, or the teacher gave a value that is not a number.
         """
-        _check_inputs(teacher, images, views)
+        _check_inputs(teacher, images, views=views, feature_views=feature_views)
         digest = teacher.digest()
-        known = cls.open(path, teacher_sha256=digest, images=images, views=views, modality=modality)
-        if known is not None:
+
+        def held() -> TeacherCache | None:
+            return cls.open(
+                path,
+                teacher_sha256=digest,
+                images=images,
+                views=views,
+                modality=modality,
+                feature_views=feature_views,
+            )
+
+        if (known := held()) is not None:
             return known
-        header = CacheHeader(
-            key=CacheKey.of(teacher_sha256=digest, images=images, modality=modality),
-            classes=teacher.identity.classes,
-            images=len(images),
-            views=views,
-            temperature=float(teacher.temperature),
+        planned = plan_header(
+            teacher, images, digest=digest, views=views, modality=modality, feature_views=feature_views
         )
-        _build(path, header, teacher, images, batch_size, on_progress)
-        built = cls.open(path, teacher_sha256=digest, images=images, views=views, modality=modality)
+        build(
+            path,
+            planned,
+            teacher,
+            images,
+            batch_size=batch_size,
+            on_progress=on_progress,
+            on_plan=on_plan,
+            free=free,
+        )
+        built = held()
         assert built is not None, "a cache that was just written must be readable"
         return built
 
     def verify(
         self, teacher: Teacher, images: PreparedImages, *, fraction: float = 0.01, seed: int = 0, batch_size: int = 64
     ) -> CacheCheck:
-        """Re-run the teacher over a random ``fraction`` of the records (at least one) and compare.
+        """Re-run the teacher over a random ``fraction`` of the records and compare.
+
+        At least one record with features and one without are compared, where there are such.
 
         Raises:
             InputError: the pictures are not those of this cache.
         """
         if images.digest() != self.header.key.images_sha256:
             raise InputError("the pictures are not those of this cache", fix="Open the cache with its own pictures.")
-        count = min(self.header.records, max(1, round(fraction * self.header.records)))
-        chosen = np.sort(np.random.default_rng(seed).choice(self.header.records, count, replace=False))
-        fresh = np.concatenate(
-            [
-                _teach(teacher, images, chosen[start : start + batch_size], self.header)
-                for start in range(0, count, batch_size)
-            ]
-        )
-        held = self.records.reshape(-1)[chosen]
-        fresh_logits, held_logits = fresh["logits"].astype(np.float64), held["logits"].astype(np.float64)
-        return CacheCheck(
-            records=count,
-            max_abs_error=float(np.abs(fresh_logits - held_logits).max()),
-            argmax_mismatches=int((fresh_logits.argmax(1) != held_logits.argmax(1)).sum()),
-            seed_mismatches=int((fresh["seed"] != held["seed"]).sum()),
-        )
+        return compare(self.header, self.records, teacher, images, fraction=fraction, seed=seed, batch_size=batch_size)
 
 
-def _check_inputs(teacher: Teacher, images: PreparedImages, views: int) -> None:
+def check_key(
+    path: Path,
+    *,
+    teacher_sha256: str,
+    images: PreparedImages,
+    views: int,
+    modality: str = "CFP",
+    feature_views: int = 0,
+    classes: int | None = None,
+) -> tuple[str, ...]:
+    """Return in words why ``TeacherCache.open`` gives None for the file at ``path``; empty when it opens.
+
+    Args:
+        path: The cache file.
+        teacher_sha256: The teacher's digest.
+        images: The pictures.
+        views: Views that are needed.
+        modality: ``CFP`` or ``OCT``.
+        feature_views: Views with features that are needed.
+        classes: The teacher's number of classes, where it is known.
+    """
+    mapped = map_cache(path)
+    if mapped is None:
+        return ("no complete teacher cache of this version",) if path.exists() else ("there is no such file",)
+    key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality)
+    reasons = _objections(mapped[0], key, images, views=views, feature_views=feature_views)
+    if classes is not None and classes != mapped[0].classes:
+        reasons += (f"classes: {mapped[0].classes}, not {classes}",)
+    return reasons
+
+
+def _objections(
+    header: CacheHeader, key: CacheKey, images: PreparedImages, *, views: int, feature_views: int
+) -> tuple[str, ...]:
+    found = list(header.key.differences(key))
+    if header.images != len(images):
+        found.append(f"number of pictures: {header.images}, not {len(images)}")
+    if header.views < views:
+        found.append(f"views: {header.views}, fewer than {views}")
+    if header.feature_views < feature_views:
+        found.append(f"views with features: {header.feature_views}, fewer than {feature_views}")
+    elif feature_views and header.features is not None and header.features.method != REDUCTION_ID:
+        found.append(f"features: {header.features.method}, not {REDUCTION_ID}")
+    return tuple(found)
+
+
+def _check_inputs(teacher: Teacher, images: PreparedImages, *, views: int, feature_views: int) -> None:
     if len(images) == 0 or views < 1:
         raise InputError("a teacher cache needs pictures and views", value=f"{len(images)} pictures, {views} views")
     if images.size != teacher.identity.image_size:
@@ -179,66 +243,15 @@ def _check_inputs(teacher: Teacher, images: PreparedImages, views: int) -> None:
             value=f"{images.size} px, not {teacher.identity.image_size} px",
             fix="Prepare the pictures at the teacher's size.",
         )
-
-
-def _build(
-    path: Path,
-    header: CacheHeader,
-    teacher: Teacher,
-    images: PreparedImages,
-    batch_size: int,
-    on_progress: Progress | None,
-) -> None:
-    """Write the missing records to the partial file and give it its name."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    done = held_records(partial, header)
-    if done == 0:
-        partial.write_bytes(header.to_bytes())
-    with partial.open("r+b") as file:
-        file.truncate(len(header.to_bytes()) + done * header.record_dtype().itemsize)
-        file.seek(0, os.SEEK_END)
-        for start in range(done, header.records, batch_size):
-            stop = min(start + batch_size, header.records)
-            file.write(_teach(teacher, images, np.arange(start, stop), header).tobytes())
-            file.flush()
-            os.fsync(file.fileno())
-            if on_progress is not None:
-                on_progress(stop, header.records)
-    move_into_place(partial, path)
-
-
-def _teach(
-    teacher: Teacher, images: PreparedImages, numbers: npt.NDArray[np.int64], header: CacheHeader
-) -> npt.NDArray[np.void]:
-    """Return the records with these numbers, from the teacher itself."""
-    records = np.empty(len(numbers), dtype=header.record_dtype())
-    for view in np.unique(numbers // header.images):
-        here = np.flatnonzero(numbers // header.images == view)
-        index = numbers[here] % header.images
-        digests = [images.digests[i] for i in index]
-        batch = augment(images.pixels[index], digests, int(view), modality=header.key.modality)
-        records["seed"][here] = [view_seed(digest, int(view)) for digest in digests]
-        records["logits"][here] = _halves(_run(teacher, batch))
-    return records
-
-
-def _run(teacher: Teacher, batch: torch.Tensor) -> npt.NDArray[np.float32]:
-    device = teacher.temperature.device
-    was_training = teacher.training
-    teacher.eval()
-    try:
-        with torch.inference_mode():
-            logits: torch.Tensor = teacher(batch.to(device))
-            return logits.float().cpu().numpy()
-    finally:
-        teacher.train(was_training)
-
-
-def _halves(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float16]:
-    if not np.isfinite(logits).all():
-        raise EyebrightError(
-            "the teacher gave a logit that is not a number", fix="Train the teacher again; its weights are damaged."
+    if not 0 <= feature_views <= min(views, MAX_FEATURE_VIEWS):
+        raise InputError(
+            "feature_views is out of range",
+            value=f"{feature_views} of {views} views",
+            fix=f"At most {MAX_FEATURE_VIEWS} views, and not more than there are, carry features.",
         )
-    largest = float(np.finfo(np.float16).max)
-    return np.clip(logits, -largest, largest).astype(np.float16)
+    if feature_views and not teacher.has_features:
+        raise InputError(
+            "this teacher has no features to keep",
+            value=teacher.architecture,
+            fix="Choose a vision transformer, or ask for no feature views.",
+        )

@@ -41,3 +41,16 @@ class CacheKey(Document):
             images_sha256=images.digest(),
             image_size=images.size,
         )
+
+    def differences(self, wanted: CacheKey) -> tuple[str, ...]:
+        """Return in words what this key has and ``wanted`` has not; empty when they are equal."""
+        found = [
+            ("teacher", self.teacher_sha256[:12], wanted.teacher_sha256[:12]),
+            ("view pipeline", self.augmentation, wanted.augmentation),
+            ("modality", self.modality, wanted.modality),
+            ("pictures", self.images_sha256[:12], wanted.images_sha256[:12]),
+            ("picture size", f"{self.image_size} px", f"{wanted.image_size} px"),
+        ]
+        names = sorted({*self.libraries, *wanted.libraries})
+        found += [(name, self.libraries.get(name, "absent"), wanted.libraries.get(name, "absent")) for name in names]
+        return tuple(f"{name}: {held}, not {asked}" for name, held, asked in found if held != asked)
