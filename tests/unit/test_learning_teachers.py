@@ -1,4 +1,4 @@
-"""Teachers: by timm name, at the picture size in use, and known by the bytes of their file."""
+"""Teachers that timm builds: by name, at the picture size in use, and known by the bytes of their file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,18 @@ from typing import Any
 import pytest
 import timm
 import torch
+from safetensors import safe_open
 from safetensors.torch import save_file
 
 from eyebright_common.errors import InputError
-from eyebright_learning.models import build_student, build_teacher, read_teacher, save_weights
+from eyebright_learning.models import (
+    Teacher,
+    TeacherIdentity,
+    build_student,
+    build_teacher,
+    read_teacher,
+    save_weights,
+)
 from learning_pictures import small_teacher
 
 
@@ -86,6 +94,22 @@ def test_a_teachers_file_can_be_given_as_weights(tmp_path: Path) -> None:
     teacher.save(tmp_path / "teacher.safetensors")
     back = build_teacher("test_vit", classes=4, image_size=32, seed=9, weights=tmp_path / "teacher.safetensors")
     assert back.digest() == teacher.digest()
+
+
+def test_a_timm_teachers_file_says_what_it_always_said(tmp_path: Path) -> None:
+    small_teacher().save(tmp_path / "teacher.safetensors")
+    with safe_open(tmp_path / "teacher.safetensors", framework="pt") as file:
+        said = file.metadata()["eyebright"]
+    assert said == '{"schema_version":1,"architecture":"test_vit","classes":4,"image_size":32}'
+
+
+def test_a_timm_teacher_of_a_students_name_stays_readable(tmp_path: Path) -> None:
+    network = timm.create_model("resnet18", num_classes=4)
+    teacher = Teacher(network, TeacherIdentity(architecture="resnet18", classes=4, image_size=32)).eval()
+    teacher.save(tmp_path / "teacher.safetensors")
+    x = 255 * torch.rand(2, 3, 32, 32)
+    with torch.inference_mode():
+        assert torch.equal(read_teacher(tmp_path / "teacher.safetensors")(x), teacher(x))
 
 
 def test_a_file_of_another_teacher_is_named(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """What feature losses look at: the teacher's last attention, and the reduced form of it that a cache keeps.
 
-* ``TeacherFeatures`` is what a vision transformer says about a batch: its class token is dropped, heads are side by side
-  in the width, and tokens lie row by row on a square grid.
+* ``TeacherFeatures`` is what a vision transformer says about a batch: its class token is dropped, heads are side by
+  side in the width, and tokens lie row by row on a square grid.
 * ``FeatureTargets`` is the same after pooling to a small grid and turning into a few orthonormal directions. ``scale``
   is still that of the teacher's own width, so ``query @ key.mT * scale`` approximates the teacher's own scores.
 """
