@@ -22,9 +22,8 @@ from eyebright_simulations.network.workspace import Facts
 
 def train_and_measure(context: Context, *, arm: Arm, backend: str) -> Facts:
     """Run an arm, or finish one that was cut short, and measure its best student."""
+    plan, result = run_arm(context, arm, backend=backend, on_event=partial(_show, context.update, arm))
     dataset = Dataset.load(context.out / "work")
-    shown = partial(_show, context.update, arm)
-    plan, result = run_arm(context, dataset, arm, backend=backend, on_event=shown)
     student = student_with(context, result.weights)
     save_file(dict(sorted(result.weights.items())), context.out / "arms" / arm.name / "student.safetensors")
     task = get_task(plan.task)

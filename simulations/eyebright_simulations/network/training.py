@@ -26,19 +26,15 @@ from eyebright_simulations.network.teacher import teacher_file
 
 
 def run_arm(
-    context: Context, dataset: Dataset, arm: Arm, *, backend: str, on_event: Callable[[FederationEvent], None]
+    context: Context, arm: Arm, *, backend: str, on_event: Callable[[FederationEvent], None]
 ) -> tuple[Plan, FederationResult]:
     """Prepare the sites of an arm and run its federation; continues where a killed one stopped."""
     plan = plan_of(context, distilled=arm.distilled)
     folder = context.out / "arms" / arm.name
-    sites = [
-        _prepared_site(context, dataset, plan, folder / "sites" / f"{index}", index, holders)
-        for index, holders in enumerate(arm.holders)
-    ]
     result = run_federation(
         plan=plan,
         initial=_initial(context),
-        sites=sites,
+        sites=_prepared_sites(context, arm, plan, folder / "sites"),
         backend=backend,
         on_event=on_event,
         checkpoint=folder / "rounds",
@@ -85,6 +81,15 @@ def student_with(context: Context, weights: dict[str, np.ndarray]) -> Student:
 def _initial(context: Context) -> dict[str, np.ndarray]:
     student = first_student(context, get_task(context.facts["cohort"]["task"]))
     return {name: tensor.numpy() for name, tensor in student.state_dict().items()}
+
+
+def _prepared_sites(context: Context, arm: Arm, plan: Plan, folder: Path) -> list[Path]:
+    """Write the folders of all hospitals of an arm; the data set is out of memory again before anything is trained."""
+    dataset = Dataset.load(context.out / "work")
+    return [
+        _prepared_site(context, dataset, plan, folder / f"{index}", index, holders)
+        for index, holders in enumerate(arm.holders)
+    ]
 
 
 def _prepared_site(

@@ -7,10 +7,13 @@
 """
 
 import gc
+import sys
+from importlib import import_module
 
-import eyebright_simulations.network.cohort
-import eyebright_simulations.network.rounds
-import eyebright_simulations.network.teacher  # noqa: F401 - loaded for whoever is forked from here
+# A compiler for GPUs that PyTorch loads when it is there (0.15 GB) and does without when it is not.
+sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
 
+for _room in ("cohort", "teacher", "rounds"):
+    import_module(f"eyebright_simulations.network.{_room}")
 gc.collect()
 gc.freeze()
