@@ -114,7 +114,7 @@ def test_a_complete_cache_announces_nothing(tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_before_anything_is_written(tmp_path: Path) -> None:
-    with pytest.raises(EyebrightError, match="disk is too small.*1,000 free"):
+    with pytest.raises(EyebrightError, match=r"disk is too small.*1,000 free"):
         TeacherCache.open_or_build(
             tmp_path / "t.cache", teacher=small_teacher(), images=IMAGES, views=3, free=lambda folder: 1000
         )
@@ -163,6 +163,37 @@ def test_verify_finds_a_flipped_bit_of_a_feature(tmp_path: Path) -> None:
     check = build(path, teacher).verify(teacher, IMAGES, fraction=1.0)
     assert check.max_abs_error < 0.01
     assert not check.passed
+
+
+class Stopped(BaseException):
+    """The process was told to stop."""
+
+
+@pytest.mark.parametrize("bytes_lost", [0, 1, 7000])
+def test_a_build_stopped_within_a_feature_record_ends_with_the_same_bytes(tmp_path: Path, bytes_lost: int) -> None:
+    def stop(done: int, of: int) -> None:
+        if done == 10:
+            raise Stopped
+
+    path, options = tmp_path / "t.cache", {"batch_size": 4}
+    whole = tmp_path / "whole.cache"
+    build(whole, small_teacher(), **options)
+    with pytest.raises(Stopped):
+        TeacherCache.open_or_build(
+            path, teacher=small_teacher(), images=IMAGES, views=3, feature_views=2, on_progress=stop, **options
+        )
+    partial = tmp_path / "t.cache.partial"
+    partial.write_bytes(partial.read_bytes()[: partial.stat().st_size - bytes_lost])
+    build(path, small_teacher(), **options)
+    assert path.read_bytes() == whole.read_bytes()
+
+
+def test_a_build_stopped_within_its_bases_begins_again(tmp_path: Path) -> None:
+    path, whole = tmp_path / "t.cache", tmp_path / "whole.cache"
+    build(whole, small_teacher())
+    (tmp_path / "t.cache.partial").write_bytes(whole.read_bytes()[:5000])
+    build(path, small_teacher())
+    assert path.read_bytes() == whole.read_bytes()
 
 
 class Broken(nn.Module):

@@ -17,6 +17,7 @@ from torch import Tensor
 from eyebright_common.errors import EyebrightError
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.models import Teacher
+from eyebright_learning.models.attention import teacher_features
 from eyebright_learning.models.features import TeacherFeatures
 from eyebright_learning.teacher_cache import reduction
 from eyebright_learning.teacher_cache.layout import CacheHeader
@@ -77,8 +78,6 @@ def _answer(teacher: Teacher, batch: Tensor) -> Tensor:
 
 
 def _look_inside(teacher: Teacher, batch: Tensor) -> TeacherFeatures:
-    from eyebright_learning.models.attention import teacher_features
-
     with _at_rest(teacher):
         return teacher_features(teacher, batch.to(teacher.temperature.device))
 
