@@ -20,6 +20,8 @@ from eyebright_learning.models import (
     save_weights,
     teacher_features,
 )
+from eyebright_learning.training import TeacherTraining, train_teacher
+from learning_pictures import striped_pictures
 
 FEATURES = {
     "test_vit": True,
@@ -114,8 +116,18 @@ def test_every_weight_of_a_teacher_can_learn(name: str) -> None:
             parameter.add_(0.01)
     teacher(pictures(count=4)).log_softmax(1)[:, 0].sum().backward()
     still = [key for key, value in teacher.named_parameters() if value.grad is None or not value.grad.abs().sum() > 0]
-    # A key's offset moves every score of a row alike, which softmax does not see: qkv.bias is tested as a whole.
     assert still == []
+
+
+@pytest.mark.parametrize("name", ["resnet18", "hybrid_mobilenet_v2_tiny", "test_vit"])
+def test_a_teacher_is_trained_and_calibrated_by_the_loop_that_trains_students(name: str) -> None:
+    teacher = build_teacher(name, classes=4, image_size=32, seed=0)
+    before = [value.detach().clone() for value in teacher.parameters()]
+    result = train_teacher(
+        teacher, striped_pictures(8), striped_pictures(8, seed=1), config=TeacherTraining(epochs=3, batch_size=4)
+    )
+    assert result.temperature == pytest.approx(float(teacher.temperature))
+    assert all(not torch.equal(old, new) for old, new in zip(before, teacher.parameters(), strict=True))
 
 
 @pytest.mark.parametrize("name", KINDS)
