@@ -73,7 +73,7 @@ def test_another_view_pipeline_is_named(path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_another_reduction_matters_to_who_wants_features_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eyebright_learning.teacher_cache.cache.REDUCTION_ID", "features-9")
+    monkeypatch.setattr("eyebright_learning.teacher_cache.staleness.REDUCTION_ID", "features-9")
     assert reasons(path) == ""
     assert reasons(path, feature_views=1) == "features: features-1, not features-9"
 

@@ -27,7 +27,7 @@ from eyebright_learning.models.features import FeatureTargets
 from eyebright_learning.teacher_cache.build import Progress, build, free_bytes, plan_header
 from eyebright_learning.teacher_cache.key import CacheKey
 from eyebright_learning.teacher_cache.layout import MAX_FEATURE_VIEWS, CacheHeader, CacheRecords, map_cache
-from eyebright_learning.teacher_cache.reduction import REDUCTION_ID
+from eyebright_learning.teacher_cache.staleness import objections
 from eyebright_learning.teacher_cache.verification import CacheCheck, compare
 
 
@@ -103,7 +103,7 @@ class TeacherCache:
         """
         mapped = map_cache(path)
         key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality)
-        if mapped is None or _objections(mapped[0], key, images, views=views, feature_views=feature_views):
+        if mapped is None or objections(mapped[0], key, images, views=views, feature_views=feature_views):
             return None
         return cls(*mapped)
 
@@ -186,52 +186,6 @@ class TeacherCache:
         if images.digest() != self.header.key.images_sha256:
             raise InputError("the pictures are not those of this cache", fix="Open the cache with its own pictures.")
         return compare(self.header, self.records, teacher, images, fraction=fraction, seed=seed, batch_size=batch_size)
-
-
-def check_key(
-    path: Path,
-    *,
-    teacher_sha256: str,
-    images: PreparedImages,
-    views: int,
-    modality: str = "CFP",
-    feature_views: int = 0,
-    classes: int | None = None,
-) -> tuple[str, ...]:
-    """Return in words why ``TeacherCache.open`` gives None for the file at ``path``; empty when it opens.
-
-    Args:
-        path: The cache file.
-        teacher_sha256: The teacher's digest.
-        images: The pictures.
-        views: Views that are needed.
-        modality: ``CFP`` or ``OCT``.
-        feature_views: Views with features that are needed.
-        classes: The teacher's number of classes, where it is known.
-    """
-    mapped = map_cache(path)
-    if mapped is None:
-        return ("no complete teacher cache of this version",) if path.exists() else ("there is no such file",)
-    key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality)
-    reasons = _objections(mapped[0], key, images, views=views, feature_views=feature_views)
-    if classes is not None and classes != mapped[0].classes:
-        reasons += (f"classes: {mapped[0].classes}, not {classes}",)
-    return reasons
-
-
-def _objections(
-    header: CacheHeader, key: CacheKey, images: PreparedImages, *, views: int, feature_views: int
-) -> tuple[str, ...]:
-    found = list(header.key.differences(key))
-    if header.images != len(images):
-        found.append(f"number of pictures: {header.images}, not {len(images)}")
-    if header.views < views:
-        found.append(f"views: {header.views}, fewer than {views}")
-    if header.feature_views < feature_views:
-        found.append(f"views with features: {header.feature_views}, fewer than {feature_views}")
-    elif feature_views and header.features is not None and header.features.method != REDUCTION_ID:
-        found.append(f"features: {header.features.method}, not {REDUCTION_ID}")
-    return tuple(found)
 
 
 def _check_inputs(teacher: Teacher, images: PreparedImages, *, views: int, feature_views: int) -> None:

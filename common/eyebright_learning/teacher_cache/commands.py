@@ -18,8 +18,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from eyebright_common.errors import InputError
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.models import read_teacher
-from eyebright_learning.teacher_cache.cache import TeacherCache, check_key
+from eyebright_learning.teacher_cache.cache import TeacherCache
 from eyebright_learning.teacher_cache.layout import MAGIC, CacheHeader, map_cache, read_header
+from eyebright_learning.teacher_cache.staleness import check_key
 from eyebright_learning.teacher_cache.verification import FEATURE_TOLERANCE, LOGIT_TOLERANCE, CacheCheck
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
