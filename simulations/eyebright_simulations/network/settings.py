@@ -44,7 +44,7 @@ class Budget:
     precision: Literal["fp32", "bf16"] = "fp32"
     pretraining_epochs: int = 3
     pretraining_rate: float = 2e-3
-    teacher_epochs: int = 14
+    teacher_epochs: int = 12
     teacher_learning_rate: float = 1e-3
     ce: float = 0.3
     kd: float = 0.7
