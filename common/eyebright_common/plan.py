@@ -25,16 +25,26 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.\-+/]+$")]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
+_FEATURE_TERMS = ("pca", "gl", "adversarial")
+
 
 class PlanRecipe(Document):
-    """Weights of the loss terms.
+    """Weights of the loss terms; what each is, ``eyebright_learning.distillation`` says.
 
     Attributes:
         ce: Weight of cross entropy with the labels.
         kd: Weight of the temperature-softened divergence from the teacher.
-        temperature: Softening temperature of ``kd``.
+        temperature: Softening temperature of ``kd``, ``dist`` and ``dkd``.
         dist: Weight of the DIST correlation terms.
         label_smoothing: Part of the label spread over all classes.
+        dkd: Weight of the decoupled divergence from the teacher.
+        dkd_alpha: In ``dkd``, of the true class against all others.
+        dkd_beta: In ``dkd``, of the other classes among themselves.
+        pca: Weight of partially cross-attention.
+        gl: Weight of the group-wise linear projection onto the teacher's tokens.
+        adversarial: Weight of the adversarial alignment of these projections.
+        multi_view: Probability, per image, of an extra transform that only the student sees.
+        focal: Gamma of the focal loss; above 0 it takes the place of cross entropy under ``ce``.
     """
 
     ce: Weight = 0.3
@@ -42,11 +52,43 @@ class PlanRecipe(Document):
     temperature: float = Field(default=4.0, ge=0.1, le=100, allow_inf_nan=False)
     dist: Weight = 1.0
     label_smoothing: float = Field(default=0.0, ge=0, lt=1, allow_inf_nan=False)
+    dkd: Weight = 0.0
+    dkd_alpha: Weight = 1.0
+    dkd_beta: Weight = 2.0
+    pca: Weight = 0.0
+    gl: Weight = 0.0
+    adversarial: Weight = 0.0
+    multi_view: float = Field(default=0.0, ge=0, le=1, allow_inf_nan=False)
+    focal: float = Field(default=0.0, ge=0, le=10, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _meaningful(self) -> Self:
+        if self.ce + self.kd + self.dist + self.dkd == 0:
+            raise ValueError("ce, kd, dist and dkd are all 0: nothing teaches the head")
+        if self.adversarial and not self.gl:
+            raise ValueError("adversarial judges what gl projects; give gl a weight")
+        if self.focal and (self.label_smoothing or not self.ce):
+            raise ValueError("focal needs a weight in ce, and no label_smoothing")
+        if self.label_smoothing and not self.ce:
+            raise ValueError("label_smoothing needs a weight in ce")
+        if self.dkd and self.dkd_alpha + self.dkd_beta == 0:
+            raise ValueError("dkd needs dkd_alpha or dkd_beta above 0")
+        return self
+
+    @property
+    def teacher_terms(self) -> tuple[str, ...]:
+        """Names of the terms in use that look at a teacher."""
+        return tuple(name for name in ("kd", "dist", "dkd", *_FEATURE_TERMS) if getattr(self, name) > 0)
 
     @property
     def needs_teacher(self) -> bool:
         """Whether any term looks at a teacher."""
-        return self.kd > 0 or self.dist > 0
+        return bool(self.teacher_terms)
+
+    @property
+    def needs_features(self) -> bool:
+        """Whether any term looks at a teacher's features."""
+        return any(name in _FEATURE_TERMS for name in self.teacher_terms)
 
 
 class Plan(Document):
@@ -121,7 +163,8 @@ class Plan(Document):
         if self.classes != get_task(self.task).classes:
             raise ValueError(f"classes must be those of task {self.task}: {', '.join(get_task(self.task).classes)}")
         if self.recipe.needs_teacher and self.teacher_sha256 is None:
-            raise ValueError("recipe.kd and recipe.dist need teacher_sha256; set both to 0 to train on labels alone")
+            used = " and ".join(f"recipe.{name}" for name in self.recipe.teacher_terms)
+            raise ValueError(f"teacher_sha256 is missing for {used}; set them to 0 to train on labels alone")
         if (self.teacher_sha256 is None) != (self.teacher_arch is None):
             raise ValueError("teacher_sha256 and teacher_arch go together")
         if (self.aggregation == "fedprox") != (self.proximal_mu > 0):

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from eyebright_common.errors import InputError
-from eyebright_learning.distillation import Recipe, cross_entropy, dist, kd
+from eyebright_learning.distillation import cross_entropy, dist, kd
 
 SEEDS = st.integers(0, 2**31)
 
@@ -153,41 +152,3 @@ def test_t_squared_keeps_the_gradients_size_at_high_temperature() -> None:
     teacher = logits(2) - logits(2).mean(1, keepdim=True)
     (gradient,) = torch.autograd.grad(kd(student, teacher, temperature=1000.0), student)
     torch.testing.assert_close(gradient, (student.detach() - teacher) / 4 / 8, atol=1e-3, rtol=1e-2)
-
-
-def test_a_recipe_adds_its_parts_by_their_weights() -> None:
-    student, teacher, labels = logits(1), logits(2), torch.arange(8) % 4
-    total, parts = Recipe(ce=0.3, kd=0.7, dist=1.0, temperature=4.0).loss(student, teacher, labels)
-    assert set(parts) == {"ce", "kd", "dist"}
-    assert float(total) == pytest.approx(0.3 * float(parts["ce"]) + 0.7 * float(parts["kd"]) + float(parts["dist"]))
-
-
-def test_a_part_without_weight_is_not_computed() -> None:
-    total, parts = Recipe.supervised().loss(logits(1), None, torch.arange(8) % 4)
-    assert set(parts) == {"ce"}
-    assert float(total) == float(parts["ce"])
-
-
-@pytest.mark.parametrize(
-    ("knobs", "named"),
-    [
-        ({"ce": -0.1}, "ce must"),
-        ({"kd": float("nan")}, "kd must"),
-        ({"dist": float("inf")}, "dist must"),
-        ({"temperature": 0.0}, "temperature"),
-        ({"label_smoothing": 1.0}, "label_smoothing"),
-        ({"ce": 0.0, "kd": 0.0, "dist": 0.0}, "all weights"),
-        ({"ce": 0.0, "label_smoothing": 0.1}, "label_smoothing without ce"),
-    ],
-)
-def test_a_senseless_recipe_is_refused_by_the_knobs_name(knobs: dict[str, float], named: str) -> None:
-    with pytest.raises(InputError, match=named):
-        Recipe(**knobs)
-
-
-@pytest.mark.parametrize(
-    ("recipe", "named"), [(Recipe(), "kd and dist"), (Recipe(dist=0.0), "kd"), (Recipe(kd=0.0), "dist")]
-)
-def test_distillation_without_a_teacher_names_the_knob(recipe: Recipe, named: str) -> None:
-    with pytest.raises(InputError, match=f"recipe: {named} without teacher targets"):
-        recipe.loss(logits(1), None, torch.arange(8) % 4)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from eyebright_common.errors import EyebrightError, InputError
+from eyebright_learning.data import PreparedImages
 from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import build_student
 from eyebright_learning.models.normalise import Normalise
@@ -30,6 +31,7 @@ from eyebright_learning.training import (
     train_teacher,
 )
 from eyebright_learning.training.batches import class_weights, epoch_order, split_batches
+from eyebright_learning.training.optimiser import build_optimiser
 from eyebright_learning.training.schedule import rate_at
 from learning_pictures import small_teacher, striped_pictures
 
@@ -194,6 +196,91 @@ def test_a_cache_of_other_pictures_is_refused(tmp_path: Path) -> None:
     )
     with pytest.raises(InputError, match="other pictures"):
         fit(Small(), striped_pictures(4, seed=2), classes=4, recipe=Recipe(), config=CONFIG, cache=cache)
+
+
+ALL_LOSSES = Recipe(dkd=0.3, pca=0.05, gl=0.05, adversarial=0.01, multi_view=0.5)
+
+
+def with_features(folder: Path, *, views: int = 2, feature_views: int = 1) -> tuple[PreparedImages, TeacherCache]:
+    images = striped_pictures(16)
+    cache = TeacherCache.open_or_build(
+        folder / "t.cache", teacher=small_teacher(), images=images, views=views, feature_views=feature_views
+    )
+    return images, cache
+
+
+def test_all_losses_train_one_student_the_same_way_twice_and_are_logged_by_name(tmp_path: Path) -> None:
+    images, cache = with_features(tmp_path)
+    states, seen = [], []
+    for _ in range(2):
+        student = build_student("mobilenet_v2", classes=4, seed=0)
+        config = StudentTraining(epochs=1, batch_size=8, threads=1)
+        seen.append(train_student(student, images, cache=cache, recipe=ALL_LOSSES, config=config).losses)
+        states.append(student.state_dict())
+    assert same(*states)
+    assert seen[0] == seen[1]
+    assert set(seen[0]) == {"total", "ce", "kd", "dist", "dkd", "pca", "gl", "adversarial", "discriminator"}
+
+
+def test_epochs_whose_view_has_no_features_leave_those_terms_out(tmp_path: Path) -> None:
+    images, cache = with_features(tmp_path)
+    config = StudentTraining(epochs=2, batch_size=8, threads=1, views=2)
+    student = build_student("mobilenet_v2", classes=4, seed=0)
+    result = train_student(student, images, cache=cache, recipe=ALL_LOSSES, config=config)
+    assert [{"pca", "gl"} <= set(record.losses) for record in result.history] == [True, False]
+
+
+def test_a_student_keeps_no_trace_of_projectors_and_discriminator(tmp_path: Path) -> None:
+    images, cache = with_features(tmp_path)
+    student, untouched = (build_student("mobilenet_v2", classes=4, seed=0) for _ in range(2))
+    config = StudentTraining(epochs=1, batch_size=8, threads=1)
+    train_student(student, images, cache=cache, recipe=ALL_LOSSES, config=config)
+    assert {name: tensor.shape for name, tensor in student.state_dict().items()} == {
+        name: tensor.shape for name, tensor in untouched.state_dict().items()
+    }
+
+
+def test_terms_on_features_change_what_is_learnt_by_their_weight_and_plain_recipes_do_not_see_them(
+    tmp_path: Path,
+) -> None:
+    images, cache = with_features(tmp_path)
+    (tmp_path / "logits").mkdir()
+    _, without = with_features(tmp_path / "logits", feature_views=0)
+
+    def learnt(recipe: Recipe, targets: TeacherCache) -> dict[str, Tensor]:
+        student = build_student("mobilenet_v2", classes=4, seed=0)
+        config = StudentTraining(epochs=1, batch_size=8, threads=1)
+        train_student(student, images, cache=targets, recipe=recipe, config=config)
+        return student.state_dict()
+
+    assert same(learnt(Recipe(), cache), learnt(Recipe(), without))
+    assert not same(learnt(Recipe(gl=0.01), cache), learnt(Recipe(gl=0.05), cache))
+
+
+def test_terms_on_features_from_a_cache_without_are_refused(tmp_path: Path) -> None:
+    images, cache = with_features(tmp_path, feature_views=0)
+    student = build_student("mobilenet_v2", classes=4, seed=0)
+    with pytest.raises(InputError, match="pca and gl and adversarial without teacher features"):
+        train_student(student, images, cache=cache, recipe=ALL_LOSSES, config=StudentTraining(epochs=1))
+
+
+def test_terms_on_features_for_a_network_without_a_tap_are_refused(tmp_path: Path) -> None:
+    images, cache = with_features(tmp_path)
+    with pytest.raises(InputError, match=r"need a student's stride-16 map.*Small"):
+        fit(Small(), images, classes=4, recipe=ALL_LOSSES, config=CONFIG, cache=cache)
+
+
+def test_projectors_come_along_at_the_networks_rate_without_decay() -> None:
+    projector = nn.Parameter(torch.zeros(3, 3))
+    groups = build_optimiser(Small(), CONFIG, projectors=[projector]).param_groups
+    (own,) = (group for group in groups if any(p is projector for p in group["params"]))
+    assert (own["lr"], own["weight_decay"]) == (CONFIG.learning_rate, 0.0)
+
+
+def test_a_focal_recipe_trains_any_network() -> None:
+    images = striped_pictures(22)
+    result = fit(Small(), images, classes=4, recipe=Recipe.supervised(focal=2.0), config=CONFIG)
+    assert set(result.losses) == {"total", "focal"}
 
 
 @pytest.mark.parametrize(

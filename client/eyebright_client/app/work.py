@@ -29,6 +29,7 @@ from eyebright_learning.distillation import Recipe
 from eyebright_learning.evaluation import EvaluationCounts, predict, softmax
 from eyebright_learning.models import Student, build_student, read_teacher
 from eyebright_learning.teacher_cache import TeacherCache
+from eyebright_learning.teacher_cache.layout import MAX_FEATURE_VIEWS
 from eyebright_learning.training import StudentTraining, train_student
 from eyebright_learning.training.determinism import own_randomness
 
@@ -151,7 +152,15 @@ def _teacher_targets(site: Site, plan: Plan, images: PreparedImages) -> TeacherC
         return None
     path, modality = site.cache_file(plan), get_task(plan.task).modality
     digest = str(plan.teacher_sha256)
-    known = TeacherCache.open(path, teacher_sha256=digest, images=images, views=plan.views, modality=modality)
+    feature_views = _feature_views(plan)
+    known = TeacherCache.open(
+        path,
+        teacher_sha256=digest,
+        images=images,
+        views=plan.views,
+        modality=modality,
+        feature_views=feature_views,
+    )
     if known is not None:
         return known
     teacher = read_teacher(site.teacher_file(plan))
@@ -159,7 +168,19 @@ def _teacher_targets(site: Site, plan: Plan, images: PreparedImages) -> TeacherC
     if found != (plan.teacher_arch, len(plan.classes)):
         raise InputError("the teacher is not what the plan says it is", value=found, fix="Ask the server's operator.")
     path.parent.mkdir(exist_ok=True)
-    cache = TeacherCache.open_or_build(path, teacher=teacher, images=images, views=plan.views, modality=modality)
+    cache = TeacherCache.open_or_build(
+        path,
+        teacher=teacher,
+        images=images,
+        views=plan.views,
+        modality=modality,
+        feature_views=feature_views,
+    )
     del teacher
     gc.collect()
     return cache
+
+
+def _feature_views(plan: Plan) -> int:
+    """Return in how many views the teacher's features are kept; the other views teach by their logits."""
+    return min(plan.views, MAX_FEATURE_VIEWS) if plan.recipe.needs_features else 0

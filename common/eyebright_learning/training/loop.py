@@ -1,7 +1,8 @@
 """The loop. Teacher, student and every comparison arm go through ``fit``, so that no arm is better off by its code.
 
 * Pixels become views here, by (digest, view); teacher targets come from the cache for exactly those views.
-* The network runs in channels-last memory, under bf16 autocast if asked; the losses see float32 logits.
+* The network runs in channels-last memory, under bf16 autocast if asked; the losses see float32.
+* Terms on features apply in steps whose view has cached features; only then is the student asked for its map.
 * The rate follows the whole schedule; the optimiser's moments start afresh in every stretch, as federated rounds do.
 * A loss that is not a number stops the run and names the step: its weights are not worth keeping.
 """
@@ -16,13 +17,17 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eyebright_common.errors import EyebrightError, InputError
+from eyebright_common.errors import EyebrightError
 from eyebright_learning.data import PreparedImages
-from eyebright_learning.distillation import Recipe
+from eyebright_learning.distillation import Recipe, multi_view
+from eyebright_learning.models import Student
+from eyebright_learning.models.features import FeatureTargets
 from eyebright_learning.teacher_cache import TeacherCache
-from eyebright_learning.training.batches import Index, batches_per_epoch, class_weights, epoch_order, split_batches
+from eyebright_learning.training.batches import Index, batches_per_epoch, epoch_order, split_batches
 from eyebright_learning.training.config import Training
 from eyebright_learning.training.determinism import own_randomness
+from eyebright_learning.training.objective import build_distiller, check_stretch
+from eyebright_learning.training.optimiser import build_optimiser
 from eyebright_learning.training.schedule import rate_at
 from eyebright_learning.views import augment
 
@@ -93,7 +98,7 @@ def fit(
             the cache is of other pictures.
         EyebrightError: the loss became something that is not a number.
     """
-    _check(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)
+    check_stretch(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)
     with own_randomness(_stretch_seed(config), config.threads):
         return _Fit(network, images, classes, recipe, config, cache).run(on_epoch)
 
@@ -114,10 +119,9 @@ class _Fit:
         self.images, self.recipe, self.config = images, recipe, config
         self.cache = cache if recipe.needs_teacher else None
         self.device = next(network.parameters()).device
-        self.optimiser = _optimiser(network, config)
+        self.distiller = build_distiller(recipe, network, images, classes=classes, config=config, cache=cache)
+        self.optimiser = build_optimiser(network, config, projectors=self.distiller.projector_parameters())
         self.steps_per_epoch = batches_per_epoch(len(images), config.batch_size)
-        weights = class_weights(images.labels, classes) if config.balance == "loss" else None
-        self.class_weights = None if weights is None else torch.from_numpy(weights).to(self.device)
         self.start = [p.detach().clone() for p in network.parameters()] if config.proximal_mu else []
 
     def run(self, on_epoch: OnEpoch | None) -> TrainingResult:
@@ -151,14 +155,14 @@ class _Fit:
         return {name: value / seen for name, value in sums.items()}, rate
 
     def _step(self, step: int, index: Index, view: int) -> dict[str, float]:
-        digests = [self.images.digests[i] for i in index]
-        batch = augment(self.images.pixels[index], digests, view, modality=self.config.modality).to(self.device)
+        batch = self._batch(index, view)
         labels = torch.from_numpy(self.images.labels[index]).to(self.device)
         targets = None if self.cache is None else torch.from_numpy(self.cache.targets(index, view)).to(self.device)
+        features = self._features(index, view)
         self.optimiser.zero_grad(set_to_none=True)
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
-            logits: Tensor = self.network(batch)
-        total, parts = self.recipe.loss(logits.float(), targets, labels, class_weights=self.class_weights)
+            logits, tap = self._look(batch, with_tap=features is not None)
+        total, parts = self.distiller.loss(logits.float(), labels, targets=targets, tap=tap, features=features)
         value = float(total.detach())
         if not math.isfinite(value):
             raise EyebrightError(
@@ -170,6 +174,26 @@ class _Fit:
         self._hold_back()
         self.optimiser.step()
         return {"total": value, **{name: float(part) for name, part in parts.items()}}
+
+    def _batch(self, index: Index, view: int) -> Tensor:
+        digests = [self.images.digests[i] for i in index]
+        batch = augment(self.images.pixels[index], digests, view, modality=self.config.modality).to(self.device)
+        return multi_view(batch, probability=self.recipe.multi_view) if self.recipe.multi_view else batch
+
+    def _features(self, index: Index, view: int) -> FeatureTargets | None:
+        """Return the teacher's features of these views; None where no term asks for them or none are cached."""
+        found = self.cache.features(index, view) if self.cache is not None and self.recipe.needs_features else None
+        if found is None:
+            return None
+        tokens, query, key, value = (tensor.to(self.device) for tensor in found[:4])
+        return FeatureTargets(tokens, query, key, value, found.scale)
+
+    def _look(self, batch: Tensor, *, with_tap: bool) -> tuple[Tensor, Tensor | None]:
+        if not with_tap:
+            return self.network(batch), None
+        assert isinstance(self.network, Student), "build_distiller refuses features for anything else"
+        output = self.network.forward_all(batch)
+        return output.logits, output.tap
 
     def _hold_back(self) -> None:
         """Add the proximal pull (FedProx, arXiv 1812.06127: mu (w - w_0)), then clip."""
@@ -192,32 +216,6 @@ class _Fit:
         return rate
 
 
-def _check(images: PreparedImages, *, classes: int, recipe: Recipe, cache: TeacherCache | None, modality: str) -> None:
-    if len(images) < 2:
-        raise InputError(
-            "training needs at least two pictures", value=len(images), fix="Look at what was left out of the split."
-        )
-    if images.labels.min() < 0 or images.labels.max() >= classes:
-        raise InputError("a label is outside the classes", value=int(images.labels.max()), fix=f"0 to {classes - 1}.")
-    recipe.check(has_teacher=cache is not None)
-    if cache is not None and recipe.needs_teacher:
-        if cache.header.key.images_sha256 != images.digest() or cache.header.key.modality != modality:
-            raise InputError("the teacher cache is of other pictures", fix="Open the cache with these pictures.")
-        if cache.header.classes != classes:
-            raise InputError("the teacher has another number of classes", value=cache.header.classes)
-
-
 def _stretch_seed(config: Training) -> int:
     """Return a seed that differs between stretches, so that dropout does not repeat itself every round."""
     return int(np.random.SeedSequence([config.seed, config.first_epoch]).generate_state(1)[0])
-
-
-def _optimiser(network: nn.Module, config: Training) -> torch.optim.Optimizer:
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": config.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum, nesterov=config.momentum > 0)
-    return torch.optim.AdamW(groups, lr=config.learning_rate)
