@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from eyebright_common.errors import EyebrightError, InputError
-from eyebright_learning.models import Teacher
+from eyebright_learning.models import Teacher, build_teacher
 from eyebright_learning.models.attention import teacher_features
 from eyebright_learning.models.features import TeacherFeatures
 from eyebright_learning.teacher_cache import TeacherCache, planned_bytes
@@ -207,4 +207,10 @@ def test_a_feature_that_is_not_a_number_is_refused(tmp_path: Path) -> None:
     teacher = small_teacher()
     teacher.network.blocks[-1].attn.q_norm = Broken()
     with pytest.raises(EyebrightError, match="not a number"):
+        build(tmp_path / "t.cache", teacher)
+
+
+def test_features_of_a_teacher_without_attention_are_refused(tmp_path: Path) -> None:
+    teacher = build_teacher("mobilenet_v2", classes=4, image_size=32, seed=0)
+    with pytest.raises(InputError, match="no features to keep: mobilenet_v2"):
         build(tmp_path / "t.cache", teacher)

@@ -207,5 +207,5 @@ def _check_inputs(teacher: Teacher, images: PreparedImages, *, views: int, featu
         raise InputError(
             "this teacher has no features to keep",
             value=teacher.architecture,
-            fix="Choose a vision transformer, or ask for no feature views.",
+            fix="Choose a vision transformer or a hybrid, or ask for no feature views.",
         )
