@@ -1,0 +1,172 @@
+"""The teacher of a fold: trained on that fold's training part alone, calibrated, measured, and its targets cached.
+
+* A fold's test pictures never reach its teacher: neither its weights nor its temperature (``FoldParts`` holds the parts
+  apart, the record says which pictures they were, and ``analysis`` looks again).
+* An ensemble is trained member by member, each with an order and views of its own, each with its own temperature; the
+  temperature of the whole is fitted last, on what the members say together.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from eyebright_common.errors import InputError
+from eyebright_common.tasks import ScreeningTask, get_task
+from eyebright_learning.data import PreparedImages
+from eyebright_learning.evaluation import fit_temperature, metrics, predict, softmax
+from eyebright_learning.models import (
+    STUDENTS,
+    Ensemble,
+    Teacher,
+    build_teacher,
+    check_teacher,
+    count_parameters,
+    read_teacher,
+)
+from eyebright_learning.teacher_cache import TeacherCache
+from eyebright_learning.training import EpochRecord, TeacherTraining, train_teacher
+from eyebright_simulations.network.context import Context
+from eyebright_simulations.study.options import StudyOptions
+from eyebright_simulations.study.pictures import load_fold
+from eyebright_simulations.study.recipes import get_recipe
+from eyebright_simulations.study.records import Facts, teacher_job, write_record
+from eyebright_simulations.study.torch_setup import begin
+
+OnTeacherEpoch = Callable[[float, str], None]
+
+
+def teacher_file(out: Path, index: int, fold: int) -> Path:
+    """Where a trained teacher is kept."""
+    return out / "teachers" / f"{teacher_job(index, fold)}.safetensors"
+
+
+def cache_file(out: Path, fold: int) -> Path:
+    """Where the targets of an ablation's teacher for a fold's training part are kept."""
+    return out / "caches" / f"fold-{fold}.cache"
+
+
+def check_names(context: Context, *, options: StudyOptions) -> Facts:
+    """Return when student and teachers can be built.
+
+    Raises:
+        InputError: one of them is unknown.
+    """
+    if options.architecture not in STUDENTS:
+        raise InputError("unknown student", value=options.architecture, fix=f"Choose one of: {', '.join(STUDENTS)}.")
+    for name in options.candidates:
+        check_teacher(name)
+    return {}
+
+
+def teach(context: Context, *, options: StudyOptions, task: str, index: int, fold: int) -> Facts:
+    """Train, calibrate and measure teacher number ``index`` for a fold."""
+    started, screening = time.perf_counter(), get_task(task)
+    images, parts = load_fold(context.out, fold, seed=options.seed)
+    device = begin(options, seed=options.seed + fold)
+    teacher = _untrained(options, screening, index, fold).to(device)
+    train_any_teacher(
+        teacher,
+        images.subset(parts.train),
+        images.subset(parts.validation),
+        config=teacher_training(options, screening, seed=options.seed + fold),
+        update=context.update,
+    )
+    path = teacher_file(context.out, index, fold)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    teacher.save(path)
+    test = images.subset(parts.test)
+    probabilities = softmax(predict(teacher, test.pixels), temperature=float(teacher.temperature))
+    facts = {
+        "architecture": options.candidates[index],
+        "parameters": count_parameters(teacher),
+        "has_features": teacher.has_features,
+        "temperature": float(teacher.temperature),
+        "sha256": teacher.digest(),
+        "trained_on": len(parts.train),
+        "test": metrics(probabilities, test.labels, task=screening, threshold=None),
+        "seconds": round(time.perf_counter() - started, 1),
+    }
+    write_record(context.out, teacher_job(index, fold), parts=parts, probabilities=probabilities, facts=facts)
+    return facts
+
+
+def cache_targets(context: Context, *, options: StudyOptions, task: str, fold: int, features: bool) -> Facts:
+    """Run a fold's teacher once over the views of its training part; finishes what a kill left."""
+    images, parts = load_fold(context.out, fold, seed=options.seed)
+    device = begin(options, seed=options.seed + fold)
+    teacher = read_teacher(teacher_file(context.out, 0, fold)).to(device)
+    TeacherCache.open_or_build(
+        cache_file(context.out, fold),
+        teacher=teacher,
+        images=images.subset(parts.train),
+        views=options.cached_views,
+        feature_views=options.cached_feature_views if features else 0,
+        modality=get_task(task).modality,
+        on_progress=lambda done, total: context.update(done / total, f"fold {fold + 1}: {done:,} of {total:,} targets"),
+    )
+    return {"teacher_sha256": teacher.digest()}
+
+
+def train_any_teacher(
+    teacher: Teacher,
+    images: PreparedImages,
+    validation: PreparedImages,
+    *,
+    config: TeacherTraining,
+    update: OnTeacherEpoch,
+) -> float:
+    """Train a teacher or, one after the other, the members of one; return its temperature.
+
+    Args:
+        teacher: Trained in place.
+        images: What to learn from.
+        validation: For the temperatures, each member's first.
+        config: Member number i has ``seed + i``.
+        update: Told the share done and a note.
+    """
+    if not isinstance(teacher, Ensemble):
+        shown = _progress(update, 0, 1)
+        return train_teacher(teacher, images, validation, config=config, on_epoch=shown).temperature
+    for number, member in enumerate(teacher.members):
+        of_its_own = replace(config, seed=config.seed + number)
+        shown = _progress(update, number, len(teacher.members))
+        train_teacher(member, images, validation, config=of_its_own, on_epoch=shown)
+    temperature = fit_temperature(predict(teacher, validation.pixels), validation.labels)
+    teacher.set_temperature(temperature)
+    return temperature
+
+
+def teacher_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -> TeacherTraining:
+    """Return how a teacher is trained."""
+    recipe = get_recipe(options.recipe)
+    usual = recipe.rate if options.teacher_weights is None else recipe.rate_from_weights
+    return TeacherTraining(
+        epochs=options.teacher_epochs or options.epochs,
+        batch_size=options.batch_size,
+        learning_rate=options.teacher_learning_rate or usual,
+        modality=task.modality,
+        precision=options.precision,
+        seed=seed,
+        threads=1,
+    )
+
+
+def _untrained(options: StudyOptions, task: ScreeningTask, index: int, fold: int) -> Teacher:
+    return build_teacher(
+        options.candidates[index],
+        classes=len(task.classes),
+        image_size=options.image_size,
+        seed=options.seed + fold,
+        weights=None if options.teacher_weights is None else Path(options.teacher_weights),
+    )
+
+
+def _progress(update: OnTeacherEpoch, number: int, members: int) -> Callable[[EpochRecord], None]:
+    def show(record: EpochRecord) -> None:
+        share = (number + record.epoch / record.epochs) / members
+        update(share, f"teacher: pass {record.epoch} of {record.epochs}" + (f", member {number + 1}" * (members > 1)))
+
+    return show
