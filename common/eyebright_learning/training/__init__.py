@@ -3,7 +3,8 @@
 from eyebright_learning.training.config import StudentTraining, TeacherTraining, Training
 from eyebright_learning.training.determinism import set_determinism
 from eyebright_learning.training.loop import EpochRecord, TrainingResult, fit
-from eyebright_learning.training.runs import TeacherResult, train_student, train_teacher
+from eyebright_learning.training.students import train_student
+from eyebright_learning.training.teachers import TeacherResult, train_teacher
 
 __all__ = [
     "EpochRecord",

@@ -1,0 +1,98 @@
+"""Training a teacher on labels, and its calibration.
+
+* The weights of the last epoch are kept: the cosine has come to rest there, and picking an epoch by the same pictures
+  that fit the temperature would flatter both.
+* The members of an ensemble are trained one after the other, each with its own order of pictures and its own
+  temperature; the temperature of the whole is fitted last, on what they say together.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from eyebright_common.errors import InputError
+from eyebright_learning.data import PreparedImages
+from eyebright_learning.distillation import Recipe
+from eyebright_learning.evaluation import fit_temperature, predict
+from eyebright_learning.models import Ensemble, Teacher
+from eyebright_learning.training.config import TeacherTraining
+from eyebright_learning.training.loop import EpochRecord, OnEpoch, TrainingResult, fit
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherResult:
+    """What teacher training did.
+
+    Attributes:
+        training: Losses, steps, examples; of an ensemble, of all members one after the other.
+        temperature: Fitted on the validation pictures and kept in the teacher.
+    """
+
+    training: TrainingResult
+    temperature: float
+
+
+def train_teacher(
+    teacher: Teacher,
+    images: PreparedImages,
+    validation: PreparedImages,
+    *,
+    config: TeacherTraining,
+    label_smoothing: float = 0.0,
+    on_epoch: OnEpoch | None = None,
+) -> TeacherResult:
+    """Train a teacher in place on labels, then fit its temperature on ``validation``.
+
+    Args:
+        teacher: Any teacher; member k of an ensemble is trained with ``config.seed + k``.
+        images: What to learn from.
+        validation: For the temperatures.
+        config: The stretch of training, of each member.
+        label_smoothing: Part of the label spread over all classes.
+        on_epoch: Called after each epoch; the epochs of an ensemble are those of all its members.
+
+    Raises:
+        InputError: pictures are missing or have another size than the teacher's.
+        EyebrightError: the loss became something that is not a number.
+    """
+    for name, part in (("training", images), ("validation", validation)):
+        if len(part) == 0:
+            raise InputError(f"teacher training: no {name} pictures", fix="Look at how the operator's share was split.")
+        if part.size != teacher.identity.image_size:
+            raise InputError("the pictures have another size than the teacher's", value=part.size)
+    recipe = Recipe.supervised(label_smoothing=label_smoothing)
+    members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
+    done = []
+    for number, member in enumerate(members):
+        own = replace(config, seed=config.seed + number)
+        shown = _counted_on(on_epoch, number, len(members))
+        done.append(fit(member, images, classes=teacher.identity.classes, recipe=recipe, config=own, on_epoch=shown))
+        _calibrate(member, validation)
+    if isinstance(teacher, Ensemble):
+        _calibrate(teacher, validation)
+    return TeacherResult(training=_one_after_the_other(done), temperature=float(teacher.temperature))
+
+
+def _calibrate(teacher: Teacher, validation: PreparedImages) -> None:
+    teacher.set_temperature(1.0)  # an ensemble's members answer calibrated; a teacher trained again starts over
+    teacher.set_temperature(fit_temperature(predict(teacher, validation.pixels), validation.labels))
+
+
+def _counted_on(on_epoch: OnEpoch | None, number: int, members: int) -> OnEpoch | None:
+    """Return a listener that hears member ``number``'s epochs as those of one long training."""
+    if on_epoch is None:
+        return None
+
+    def shown(record: EpochRecord) -> None:
+        of_all = replace(record, epoch=number * record.epochs + record.epoch, epochs=members * record.epochs)
+        on_epoch(of_all)
+
+    return shown
+
+
+def _one_after_the_other(results: list[TrainingResult]) -> TrainingResult:
+    return TrainingResult(
+        history=tuple(record for result in results for record in result.history),
+        steps=sum(result.steps for result in results),
+        examples=sum(result.examples for result in results),
+    )
