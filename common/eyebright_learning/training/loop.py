@@ -90,12 +90,13 @@ def fit(
         classes: Number of logits.
         recipe: The losses.
         config: The stretch of training.
-        cache: Teacher targets of ``images``; needed when the recipe has a distillation term.
+        cache: Teacher targets of ``images``; needed when the recipe has a distillation term, with features when it has
+            a term on features.
         on_epoch: Called after each epoch.
 
     Raises:
-        InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher, or
-            the cache is of other pictures.
+        InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher or
+            the teacher's features, the cache is of other pictures, or features are asked of a network without a tap.
         EyebrightError: the loss became something that is not a number.
     """
     check_stretch(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)

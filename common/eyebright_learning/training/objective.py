@@ -27,8 +27,8 @@ def check_stretch(
     """Refuse what cannot be trained.
 
     Raises:
-        InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher, or
-            the cache is of other pictures.
+        InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher or
+            the teacher's features, or the cache is of other pictures.
     """
     if len(images) < 2:
         raise InputError(
