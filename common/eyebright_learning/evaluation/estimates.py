@@ -131,8 +131,7 @@ def _paired(
     compare: Callable[[Floats, Floats], Floats],
     how: tuple[int, float, int],
 ) -> Estimate:
-    if not (np.array_equal(first.labels, second.labels) and np.array_equal(first.groups, second.groups)):
-        raise InputError("two models can only be compared on the same cases", fix="Keep the order of the pictures.")
+    require_same_cases(first, second)
     replicates, level, seed = how
     figures, resampled = _measured({"first": first, "second": second}, criteria, replicates, seed)
     if statistic not in figures["first"]:
@@ -141,6 +140,16 @@ def _paired(
     value = compare(figures["first"][statistic], figures["second"][statistic])
     draws = compare(resampled["first"][statistic], resampled["second"][statistic]) if replicates else None
     return _estimate(float(value[0]), draws, _groups(first), level)
+
+
+def require_same_cases(first: Cases, second: Cases) -> None:
+    """Check that two models answered about the same cases in the same order.
+
+    Raises:
+        InputError: they did not.
+    """
+    if not (np.array_equal(first.labels, second.labels) and np.array_equal(first.groups, second.groups)):
+        raise InputError("two models can only be compared on the same cases", fix="Keep the order of the pictures.")
 
 
 def _quotient(first: Floats, second: Floats) -> Floats:

@@ -1,0 +1,44 @@
+"""How much a picture's source says about its label, in bits.
+
+    I(L; S) = sum_ls p(l, s) log2 p(l, s) / (p(l) p(s))        H(L) = -sum_l p(l) log2 p(l)
+
+``share`` = I / H(L) (Theil's uncertainty coefficient) is 0 when sources have the same mix of labels and 1 when every
+source has one label. Small tables look informative by chance: the expected excess under independence,
+(L - 1)(S - 1) / (2 N ln 2) bits (Miller 1955), is taken off, but never below 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sklearn.metrics import mutual_info_score
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SharedInformation:
+    """What source and label share.
+
+    Attributes:
+        bits: Mutual information, corrected for the size of the table.
+        label_bits: Entropy of the label, the most it could be.
+        share: ``bits / label_bits``; None when there is one label only.
+    """
+
+    bits: float
+    label_bits: float
+    share: float | None
+
+
+def shared_information(labels: Sequence[str], sources: Sequence[str]) -> SharedInformation:
+    """Return the mutual information of one label and one source per picture."""
+    if not labels:
+        return SharedInformation(bits=0.0, label_bits=0.0, share=None)
+    p = np.asarray(list(Counter(labels).values())) / len(labels)
+    entropy = float(-(p * np.log2(p)).sum())
+    by_chance = (len(set(labels)) - 1) * (len(set(sources)) - 1) / (2 * len(labels) * math.log(2))
+    bits = max(0.0, float(mutual_info_score(list(labels), list(sources))) / math.log(2) - by_chance)
+    return SharedInformation(bits=bits, label_bits=entropy + 0.0, share=min(1.0, bits / entropy) if entropy else None)
