@@ -21,10 +21,21 @@ from eyebright_common.errors import EyebrightError
 
 _ABOUT = {
     "simulate": "Rehearse the whole network on this machine: teacher, hospitals, rounds, release, unit, report.",
+    "study": "Ablations and teachers on patient-grouped folds of labelled pictures.",
     "evaluate": "Run a release over any manifest and print its metrics.",
+    "audit": "Ask of labelled pictures whether site, camera or picture statistics give the label away.",
+    "teacher-cache": "Build, describe and verify a cache of teacher targets.",
     "server": "Central server: serve releases, invite units, look after the repository.",
     "client": "Hospital: join, train locally, see what leaves the building.",
     "edge": "Screening unit: enrol, update, prove, screen.",
+}
+# What installs a command, where that is not called like the command.
+_EXTRAS = {
+    "simulate": "simulations",
+    "study": "simulations",
+    "evaluate": "server",
+    "audit": "server",
+    "teacher-cache": "learning",
 }
 
 
@@ -35,9 +46,9 @@ def _commands() -> dict[str, EntryPoint]:
 def _print_overview(console: Console, commands: dict[str, EntryPoint]) -> None:
     console.print("[bold]eyebright[/bold] COMMAND …   federated retinal screening\n")
     for name in (n for n in _ABOUT if n in commands):
-        console.print(f"  [bold]{name:<9}[/bold] {_ABOUT[name]}")
+        console.print(f"  [bold]{name:<13}[/bold] {_ABOUT[name]}")
     for name in (n for n in sorted(commands) if n not in _ABOUT):
-        console.print(f"  [bold]{name:<9}[/bold]")
+        console.print(f"  [bold]{name:<13}[/bold]")
     console.print("\n`eyebright COMMAND --help` explains one; `--version` prints the version.")
     console.print("[dim]Research use. Not for diagnosis.[/dim]")
 
@@ -66,7 +77,7 @@ def _run(point: EntryPoint, arguments: list[str], problems: Console) -> int:
         missing = (error.name or "").partition(".")[0]
         if missing.startswith("eyebright"):
             raise
-        extra = {"evaluate": "server", "simulate": "simulations"}.get(point.name, point.name)
+        extra = _EXTRAS.get(point.name, point.name)
         problems.print(f"[red]{point.name} needs {missing}.[/red] Install it with: pip install 'eyebright\\[{extra}]'")
         return 1
     command = get_command(app) if isinstance(app, typer.Typer) else app

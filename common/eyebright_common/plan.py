@@ -22,7 +22,7 @@ from eyebright_common.errors import InputError
 from eyebright_common.tasks import TASKS, get_task
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-Word = Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[\w.\-+/]+$")]
+Word = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[\w.\-+/:]+$")]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
 _FEATURE_TERMS = ("pca", "gl", "adversarial")
@@ -114,7 +114,7 @@ class Plan(Document):
         views: Views per image in the teacher cache.
         recipe: Loss weights.
         teacher_sha256: Digest of the teacher's safetensors file; None trains on labels alone.
-        teacher_arch: timm name of the teacher; None without a teacher.
+        teacher_arch: Name of the teacher; None without a teacher.
         aggregation: How the server combines students.
         seed: Seed of everything random at the hospital.
         precision: Arithmetic of the training step.

@@ -26,7 +26,10 @@ def simulate(
     ] = None,
     rounds: Annotated[int, typer.Option(help="Federated rounds.")] = _DEFAULT.rounds,
     local_epochs: Annotated[int, typer.Option(help="Passes per round at a hospital.")] = _DEFAULT.local_epochs,
-    teacher: Annotated[str | None, typer.Option(help="timm name; default is a small one for the task.")] = None,
+    teacher: Annotated[
+        str | None, typer.Option(help="timm name, a student's, a hybrid's, or ensemble:NAME+NAME; default by task.")
+    ] = None,
+    teacher_init: Annotated[Path | None, typer.Option(help="Weights the teacher starts from (safetensors).")] = None,
     student: Annotated[str, typer.Option(help="Student architecture.")] = _DEFAULT.student,
     init: Annotated[Path | None, typer.Option(help="Weights the student starts from (safetensors).")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the model input, px; a multiple of 32.")] = None,
@@ -53,6 +56,7 @@ def simulate(
         rounds=rounds,
         local_epochs=local_epochs,
         teacher=teacher,
+        teacher_init=None if teacher_init is None else str(teacher_init),
         student=student,
         init=None if init is None else str(init),
         image_size=image_size,

@@ -33,7 +33,8 @@ class SimulationOptions:
         partition: ``site``, ``iid`` or ``dirichlet:ALPHA``; None means ``site`` where there are sites.
         rounds: Federated rounds.
         local_epochs: Passes over a hospital's pictures in each round.
-        teacher: timm name of the teacher; None takes the task's default.
+        teacher: Name of the teacher; None takes the default for the task, or for the given weights.
+        teacher_init: Weights the teacher starts from; None takes ``init`` for the default teacher, random for another.
         student: Student architecture.
         init: Weights the student starts from; None is random.
         image_size: Side of the model input, pixels; None depends on the data.
@@ -48,6 +49,7 @@ class SimulationOptions:
     rounds: int = 6
     local_epochs: int = 3
     teacher: str | None = None
+    teacher_init: str | None = None
     student: str = "mobilenet_v2"
     init: str | None = None
     image_size: int | None = None
@@ -66,7 +68,7 @@ class SimulationOptions:
 
     def digest(self) -> str:
         """SHA-256 of everything that changes the result."""
-        facts = asdict(self) | {"init": _file_digest(self.init)}
+        facts = asdict(self) | {"init": _file_digest(self.init), "teacher_init": _file_digest(self.teacher_init)}
         return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
     def check(self) -> None:
@@ -87,7 +89,8 @@ class SimulationOptions:
             _within("--hospitals", self.hospitals, 1, 1000)
         if self.backend not in BACKENDS:
             raise InputError("unknown --backend", value=self.backend, fix=f"Choose one of: {', '.join(BACKENDS)}.")
-        for flag, path in (("--data", None if self.synthetic else self.data), ("--init", self.init)):
+        files = {"--data": None if self.synthetic else self.data, "--init": self.init}
+        for flag, path in (files | {"--teacher-init": self.teacher_init}).items():
             if path is not None and not Path(path).exists():
                 raise InputError(f"{flag} does not exist", value=path, fix="Check the path.")
 

@@ -7,14 +7,18 @@ lead). Both are plain numbers here so that a report can print them.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
+from eyebright_common.tasks import ScreeningTask
 from eyebright_simulations.network.options import SimulationOptions
 
 # Threads are fixed, not taken from the machine: sums are taken in another order with another number of threads, and the
 # same seed must give the same result on a laptop and on a server.
 TEACHER_THREADS = 2
 STUDENT_THREADS = 1
+# Teachers that can start from a student's own weights.
+_TEACHERS_FROM = {"mobilenet_v2": "ensemble:mobilenet_v2+hybrid_mobilenet_v2_tiny+mobilenet_v2"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +33,7 @@ class Budget:
         precision: ``fp32`` or ``bf16``.
         pretraining_epochs: Passes of the first student over the operator's share, when no weights are given.
         pretraining_rate: Peak rate of those.
+        teacher: Name of the teacher; None is the task's own.
         teacher_epochs: Passes of the teacher over the operator's share.
         teacher_learning_rate: Peak rate of the teacher.
         ce: Weight of the labels in distillation.
@@ -44,6 +49,7 @@ class Budget:
     precision: Literal["fp32", "bf16"] = "fp32"
     pretraining_epochs: int = 3
     pretraining_rate: float = 2e-3
+    teacher: str | None = None
     teacher_epochs: int = 12
     teacher_learning_rate: float = 1e-3
     ce: float = 0.3
@@ -54,7 +60,23 @@ class Budget:
 
 def budget_of(options: SimulationOptions) -> Budget:
     """Return the budget that suits what is asked."""
-    if options.init is not None:
-        # A small teacher without weights of its own knows little that pre-trained weights do not: labels lead.
-        return Budget(learning_rate=5e-4, teacher_epochs=12, ce=1.0, kd=0.2, dist=0.2)
-    return Budget()
+    if options.init is None:
+        return Budget()
+    return Budget(
+        learning_rate=5e-4,
+        views=6,
+        teacher=_TEACHERS_FROM.get(options.student),
+        teacher_learning_rate=5e-4,
+    )
+
+
+def teacher_of(options: SimulationOptions, task: ScreeningTask) -> tuple[str, Path | None]:
+    """Return the name of the teacher and the weights it starts from.
+
+    A teacher trained from nothing on a few thousand pictures knows less than a student that starts from given weights.
+    So, where the student is given some, the default teacher is several networks that start from the same.
+    """
+    given = options.teacher_init
+    if options.teacher is None and budget_of(options).teacher is not None:
+        given = given or options.init
+    return options.teacher or budget_of(options).teacher or task.teacher, None if given is None else Path(given)

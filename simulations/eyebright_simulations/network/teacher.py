@@ -12,10 +12,10 @@ from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import OPERATOR_HOLDER, TRAIN, VALIDATION, Dataset
 from eyebright_simulations.network.first_student import first_student, pretrain
 from eyebright_simulations.network.measure import measured, save_predictions, validation_counts
-from eyebright_simulations.network.settings import TEACHER_THREADS, budget_of
+from eyebright_simulations.network.settings import TEACHER_THREADS, budget_of, teacher_of
 from eyebright_simulations.network.workspace import Facts
 
-_TEACHER_SHARE = 0.8  # of the stage's progress bar
+_STUDENT_SHARE = 0.2  # of the stage's progress bar; the first student comes first
 
 
 def teacher_file(out: Path) -> Path:
@@ -31,8 +31,10 @@ def teach(context: Context) -> Facts:
     images = dataset.part(OPERATOR_HOLDER, TRAIN)
     validation = dataset.part(OPERATOR_HOLDER, VALIDATION)
     set_determinism(options.seed, TEACHER_THREADS)
+    pretrain(context, task, images, share=_STUDENT_SHARE)
+    name, weights = teacher_of(options, task)
     teacher = build_teacher(
-        options.teacher or task.teacher, classes=len(task.classes), image_size=options.pixels, seed=options.seed
+        name, classes=len(task.classes), image_size=options.pixels, seed=options.seed, weights=weights
     )
     config = TeacherTraining(
         epochs=budget.teacher_epochs,
@@ -45,7 +47,6 @@ def teach(context: Context) -> Facts:
     )
     result = train_teacher(teacher, images, validation, config=config, on_epoch=lambda record: _show(context, record))
     teacher.save(teacher_file(context.out))
-    pretrain(context, task, images, first=_TEACHER_SHARE)
     probabilities = softmax(predict(teacher, validation.pixels), temperature=result.temperature)
     return {
         "arch": teacher.architecture,
@@ -73,4 +74,5 @@ def _measured(
 
 
 def _show(context: Context, record: EpochRecord) -> None:
-    context.update(_TEACHER_SHARE * record.epoch / record.epochs, f"teacher: pass {record.epoch} of {record.epochs}")
+    share = _STUDENT_SHARE + (1.0 - _STUDENT_SHARE) * record.epoch / record.epochs
+    context.update(share, f"teacher: pass {record.epoch} of {record.epochs}")

@@ -17,7 +17,7 @@ from eyebright_common.tasks import get_task
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.models import Student
 from eyebright_server.federation import FederationEvent, FederationResult, run_federation
-from eyebright_simulations.network.arms import Arm
+from eyebright_simulations.network.arms import FEDERATED, Arm
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import TRAIN, VALIDATION, Dataset
 from eyebright_simulations.network.first_student import first_student
@@ -83,6 +83,13 @@ def _initial(context: Context) -> dict[str, np.ndarray]:
     return {name: tensor.numpy() for name, tensor in student.state_dict().items()}
 
 
+def _lend_targets(context: Context, plan: Plan, folder: Path, holders: Sequence[int]) -> None:
+    """Give a single hospital the targets it already computed for the federation; the cache's key says if they fit."""
+    known = context.out / "arms" / FEDERATED / "sites" / f"{holders[0]}" / "cache"
+    if plan.recipe.needs_teacher and len(holders) == 1 and known.is_dir() and not (folder / "cache").exists():
+        shutil.copytree(known, folder / "cache")
+
+
 def _prepared_sites(context: Context, arm: Arm, plan: Plan, folder: Path) -> list[Path]:
     """Write the folders of all hospitals of an arm; the data set is out of memory again before anything is trained."""
     dataset = Dataset.load(context.out / "work")
@@ -99,6 +106,7 @@ def _prepared_site(
     folder.mkdir(parents=True, exist_ok=True)
     for split in (TRAIN, VALIDATION):
         _joined(dataset, holders, split).save(folder / f"{split}.npz")
+    _lend_targets(context, plan, folder, holders)
     if plan.teacher_sha256 is not None:
         shutil.copyfile(teacher_file(context.out), folder / "teacher.safetensors")
     write_json(folder / "policy.json", {"approved_plans": [plan.digest()], "min_rows": 1, "threads": STUDENT_THREADS})
