@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import zlib
 from functools import partial
 from pathlib import Path
 
@@ -16,10 +17,11 @@ from eyebright_common.errors import GoldenMismatch, InputError, ReleaseError, Ta
 from eyebright_common.imaging import Quality
 from eyebright_common.release import MODEL_FILE, describe_artefact
 from eyebright_server.release.evaluation import evaluate_release, find_release
+from eyebright_server.release.reviewing import Review
 from tiny_release import HEALTHY_BIAS, REFER_BIAS, write_tiny_release
 
 # Intervals take most of the time of so small an evaluation; one test asks for them.
-check = partial(evaluate_release, replicates=0)
+check = partial(evaluate_release, review=Review(replicates=0))
 
 
 @pytest.fixture(autouse=True)
@@ -36,9 +38,13 @@ def dark_pictures_are_ungradable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_picture(path: Path, brightness: int) -> None:
+    """Write a drawing with vessels of its own: two drawings are two eyes."""
     path.parent.mkdir(parents=True, exist_ok=True)
     picture = np.zeros((64, 64, 3), np.uint8)
     cv2.circle(picture, (32, 32), 30, (brightness // 2, brightness // 2, brightness), -1)
+    generator = np.random.default_rng(zlib.crc32(path.name.encode()))
+    for ends in generator.integers(8, 56, (12, 2, 2)).tolist():
+        cv2.line(picture, *ends, (brightness // 4, brightness // 4, brightness // 2), 2)
     cv2.imwrite(str(path), picture)
 
 
@@ -130,7 +136,7 @@ def test_patients_are_judged_by_their_worst_eye(tmp_path: Path, data: Path) -> N
 
 def test_intervals_resample_patients_and_hold_the_figure(tmp_path: Path) -> None:
     rows = [(("normal", "glaucoma")[n % 2], f"p{n // 2}", "RL"[n % 2], "", 60 + 20 * n) for n in range(8)]
-    result = evaluate_release(release_with(tmp_path), write_data(tmp_path / "data", rows), replicates=50)
+    result = evaluate_release(release_with(tmp_path), write_data(tmp_path / "data", rows), review=Review(replicates=50))
     assert set(result["intervals"]) == {"balanced_accuracy", "macro_auroc", "referable_auroc"}
     lower, upper = result["intervals"]["referable_auroc"]
     assert lower <= result["overall"]["referable"]["auroc"] <= upper
@@ -138,7 +144,7 @@ def test_intervals_resample_patients_and_hold_the_figure(tmp_path: Path) -> None
 
 def test_one_patient_is_too_few_for_an_interval(tmp_path: Path) -> None:
     rows = [("normal", "p1", "R", "", 200), ("glaucoma", "p1", "L", "", 100)]
-    result = evaluate_release(release_with(tmp_path), write_data(tmp_path / "data", rows), replicates=50)
+    result = evaluate_release(release_with(tmp_path), write_data(tmp_path / "data", rows), review=Review(replicates=50))
     assert set(result["intervals"].values()) == {None}
 
 

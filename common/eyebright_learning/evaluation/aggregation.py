@@ -115,8 +115,8 @@ def _aggregated(pictures: Cases, unit: Integers, answers: Floats) -> Aggregated:
     table = np.zeros(answers.shape, dtype=np.int64)
     np.add.at(table, (unit, pictures.labels), 1)
     referable = np.asarray(pictures.task.referable_mask)
-    ill = (table[:, referable] > 0).any(axis=1)
-    labels = np.where(ill[:, None], table * referable, table).argmax(axis=1)
+    ill = table[:, referable].sum(axis=1, keepdims=True) > 0
+    labels = np.where(ill, table * referable, table).argmax(axis=1)
     groups = np.zeros(len(answers), dtype=np.int64)
     groups[unit] = pictures.groups  # a group holds whole patients, so any picture of the unit will do
     cases = Cases(probabilities=answers, labels=labels, groups=groups, task=pictures.task)

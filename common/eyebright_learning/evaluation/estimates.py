@@ -153,7 +153,7 @@ def require_same_cases(first: Cases, second: Cases) -> None:
 
 
 def _quotient(first: Floats, second: Floats) -> Floats:
-    return np.divide(first, second, out=np.full(first.shape, np.nan), where=second != 0.0)
+    return np.asarray(np.divide(first, second, out=np.full(first.shape, np.nan), where=second != 0.0))
 
 
 def _measured(

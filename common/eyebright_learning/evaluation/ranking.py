@@ -70,7 +70,7 @@ class Ranking:
         enough = passed[:, 1:] >= specificity * passed[:, -1:] - _ROUNDING
         first = self.found_from[np.argmax(enough, axis=1)]
         found = missed[:, -1] - np.take_along_axis(missed, first[:, None], axis=1)[:, 0]
-        return np.where(passed[:, -1] > 0, shares(found, missed[:, -1]), np.nan)
+        return np.asarray(np.where(passed[:, -1] > 0, shares(found, missed[:, -1]), np.nan))
 
 
 def shares(part: Floats, whole: Floats) -> Floats:

@@ -3,7 +3,7 @@
 * The release is verified, then proves its golden cases on this machine; only then is it judged.
 * Labels are read for the release's own task, whatever other tasks would fit the data.
 * Pictures are decoded, judged for quality and prepared exactly as for training, then run one at a time. They are
-  streamed: memory does not grow with the data set.
+  streamed: of each, only its answer and 8 kB by which copies are found are kept.
 * Every row of the manifest is graded, ungradable, or left out for one counted reason.
 * Nothing is fitted here: temperature and threshold come from the release.
 
@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from eyebright_common.digests import sha256_of
 from eyebright_common.errors import InputError, ReleaseError
 from eyebright_common.imaging import PREPROCESSING_ID, model_input
@@ -24,9 +26,10 @@ from eyebright_common.manifest import Row, load_prepared, read_dataset
 from eyebright_common.release import MODEL_FILE, RELEASE_FILE, Release, prove, read_golden, read_release
 from eyebright_common.tasks import ScreeningTask, get_task
 from eyebright_server.release.reference_runtime import ReferenceRuntime
-from eyebright_server.release.tally import Outcome, tally
+from eyebright_server.release.reviewing import Review
+from eyebright_server.release.tally import Graded, Outcome, tally
 
-EVALUATION_SCHEMA = "eyebright.evaluation/1"
+EVALUATION_SCHEMA = "eyebright.evaluation/2"
 
 _SEARCH_DEPTH = 6
 
@@ -38,7 +41,7 @@ def evaluate_release(
     manifest_path: Path,
     *,
     workers: int = 2,
-    replicates: int = 200,
+    review: Review | None = None,
     on_progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Run a release over a manifest and return what came of it, as plain JSON values.
@@ -47,12 +50,13 @@ def evaluate_release(
         release_dir: A release folder, or a run folder with exactly one release in it.
         manifest_path: A manifest file or a folder per class.
         workers: Pictures in work at the same time.
-        replicates: Bootstrap resamples of patients for the intervals; 0 leaves them out.
+        review: What is asked for beside the usual metrics.
         on_progress: Called with ``(pictures done, pictures in all)``.
 
     Returns:
         ``schema, release, data, golden, overall, sites, intervals, with_ungradable_as_refer, patients, ungradable,
-        ungradable_reasons, left_out``; ``overall`` and every site are the usual metrics of the graded pictures.
+        ungradable_reasons, left_out`` (``overall`` and every site are the usual metrics of the graded pictures), and
+        ``criteria, bootstrap, duplicates, statistics, strata, curves``, described in ``docs/guides/evaluation.md``.
 
     Raises:
         ReleaseError: there is no release, it cannot be run here, or not by this version.
@@ -89,7 +93,14 @@ def evaluate_release(
             "max_abs_logit_difference": golden.max_abs_logit_difference,
             "decision_flips": golden.decision_flips,
         },
-        **tally(manifest.rows, outcomes, release=release, task=task, left_out=manifest.left_out, replicates=replicates),
+        **tally(
+            manifest.rows,
+            outcomes,
+            release=release,
+            task=task,
+            left_out=manifest.left_out,
+            review=review or Review(),
+        ),
     }
 
 
@@ -156,5 +167,5 @@ def _outcome(row: Row, release: Release, runtime: ReferenceRuntime) -> Outcome:
     if loaded.problems:
         return loaded.problems[0][1]
     logits, _ = runtime.run(model_input(loaded.pixels[0]))
-    outcome: Outcome = logits[0]
-    return outcome
+    # Half precision halves the memory; a correlation moves in its fourth decimal.
+    return Graded(logits=logits[0], quality=loaded.verdicts[0], descriptor=loaded.descriptors[0].astype(np.float16))
