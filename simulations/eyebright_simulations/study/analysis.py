@@ -26,7 +26,7 @@ LEVEL = 0.95
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tested:
+class PooledPictures:
     """The pictures that were predicted, and the resamples they are measured on.
 
     Attributes:
@@ -47,8 +47,15 @@ class Tested:
 
     @classmethod
     def of(
-        cls, *, task: ScreeningTask, groups: Integers, labels: Integers, tested: Integers, replicates: int, seed: int
-    ) -> Tested:
+        cls,
+        *,
+        task: ScreeningTask,
+        groups: Integers,
+        labels: Integers,
+        tested: NDArray[np.bool_],
+        replicates: int,
+        seed: int,
+    ) -> PooledPictures:
         """Return the tested pictures; ``tested`` is a mask ``[N]``."""
         positions = np.flatnonzero(tested)
         names, members = np.unique(groups[positions], return_inverse=True)

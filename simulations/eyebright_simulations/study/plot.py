@@ -1,9 +1,12 @@
 """``plot.svg``: balanced accuracy of every row, and its difference to the control, with intervals.
 
-Two panels share their rows. The zero line of the right one is the control: what does not cross it is settled.
+Two panels share their rows, and the verdict stands beside them in words. The zero line of the right panel is the
+control: what does not cross it is settled.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from markupsafe import Markup
 
@@ -12,7 +15,7 @@ from eyebright_simulations.report.words import percent
 from eyebright_simulations.report.words import points as in_points
 from eyebright_simulations.study.result_schema import Estimate, Row, StudyResult
 
-_WIDTH, _ROW, _TOP, _BOTTOM = 860.0, 30.0, 44.0, 34.0
+_WIDTH, _ROW, _TOP, _BOTTOM = 940.0, 30.0, 44.0, 34.0
 _LEFT_PANEL, _RIGHT_PANEL = (250.0, 520.0), (560.0, 830.0)
 # The file stands alone, so it brings the few rules it needs; both lights are readable on white.
 _STYLE = """
@@ -34,7 +37,7 @@ def study_plot(result: StudyResult) -> str:
     parts = [
         element("style", Markup(_STYLE)),
         *_frame(value, bottom, "Balanced accuracy", lambda share: f"{share:.0%}"),
-        *_frame(gap, bottom, "Difference to ce, points", lambda share: f"{100 * share:+.3g}"),
+        *_frame(gap, bottom, "Difference to ce, points", _points),
         element("line", x1=gap(0.0), x2=gap(0.0), y1=_TOP, y2=bottom, class_="zero"),
     ]
     for number, row in enumerate(rows):
@@ -47,13 +50,15 @@ def _row(row: Row, value: Scale, gap: Scale, y: float) -> list[Markup]:
     name = f"{row.name} (teacher)" if row.role == "teacher" else row.name
     shown = [text(value.pixels[0] - 12, y + 4, _short(name), anchor="end")]
     shown += _whisker(row.metrics["balanced_accuracy"], value, y, class_, f"{name}: {{}}", percent)
+    shown.append(text(gap.pixels[1] + 14, y + 4, row.verdict, class_="note"))
     if row.role != "control":
         shown += _whisker(row.difference, gap, y, class_, f"{name}: {{}}, {row.verdict}", in_points)
     return shown
 
 
-def _whisker(found: Estimate, x: Scale, y: float, class_: str, title: str, spelled: object) -> list[Markup]:
-    assert callable(spelled)
+def _whisker(
+    found: Estimate, x: Scale, y: float, class_: str, title: str, spelled: Callable[[float], str]
+) -> list[Markup]:
     if found.value is None:
         return [text(x.pixels[0] + 6, y + 4, "not defined", class_="note")]
     parts = []
@@ -63,8 +68,7 @@ def _whisker(found: Estimate, x: Scale, y: float, class_: str, title: str, spell
     return [*parts, element("circle", hover, cx=x(found.value), cy=y, r=5, class_=class_)]
 
 
-def _frame(x: Scale, bottom: float, title: str, spelled: object) -> list[Markup]:
-    assert callable(spelled)
+def _frame(x: Scale, bottom: float, title: str, spelled: Callable[[float], str]) -> list[Markup]:
     parts = [text(x.pixels[0], _TOP - 18, title, class_="axis")]
     for tick in ticks(*x.domain):
         parts.append(element("line", x1=x(tick), x2=x(tick), y1=_TOP, y2=bottom, class_="grid"))
@@ -77,6 +81,10 @@ def _scale(found: list[Estimate], pixels: tuple[float, float]) -> Scale:
     numbers = [n for one in found for n in (one.value, one.lower, one.upper) if n is not None] or [0.0]
     room = max(0.005, 0.06 * (max(numbers) - min(numbers)))
     return Scale((min(numbers) - room, max(numbers) + room), pixels)
+
+
+def _points(share: float) -> str:
+    return f"{100 * share:+.3g}".replace("-", "\u2212") if share else "0"
 
 
 def _short(name: str) -> str:

@@ -106,4 +106,5 @@ def _calibration_error(probabilities: Floats, labels: Integers, groups: Integers
 
 
 def _divided(part: Floats, whole: Floats) -> Floats:
-    return np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    result: Floats = np.divide(part, whole, out=np.full(len(part), np.nan), where=whole > 0)
+    return result

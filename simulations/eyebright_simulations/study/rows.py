@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from eyebright_common.tasks import get_task
-from eyebright_simulations.study.analysis import Tested, differences, estimates, kept_share
+from eyebright_simulations.study.analysis import PooledPictures, differences, estimates, kept_share
 from eyebright_simulations.study.arms import CONTROL, recipe_of
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_table
@@ -19,10 +19,10 @@ from eyebright_simulations.study.verdicts import verdict_of
 Measured = Mapping[str, Floats]
 
 
-def tested_pictures(options: StudyOptions, out: Path, *, task: str) -> Tested:
+def tested_pictures(options: StudyOptions, out: Path, *, task: str) -> PooledPictures:
     """Return the pictures of the folds that were run, and the resamples."""
     fold_of, groups, labels = load_table(out)
-    return Tested.of(
+    return PooledPictures.of(
         task=get_task(task),
         groups=groups,
         labels=labels,
@@ -32,7 +32,7 @@ def tested_pictures(options: StudyOptions, out: Path, *, task: str) -> Tested:
     )
 
 
-def study_rows(options: StudyOptions, out: Path, tested: Tested, *, arms: tuple[str, ...]) -> list[Row]:
+def study_rows(options: StudyOptions, out: Path, tested: PooledPictures, *, arms: tuple[str, ...]) -> list[Row]:
     """Return the rows: control, arms in order, teachers.
 
     Args:
@@ -54,7 +54,7 @@ def study_rows(options: StudyOptions, out: Path, tested: Tested, *, arms: tuple[
     ]
 
 
-def _student(options: StudyOptions, out: Path, tested: Tested, arm: str) -> Measured:
+def _student(options: StudyOptions, out: Path, tested: PooledPictures, arm: str) -> Measured:
     return tested.measure(
         [
             [read_predictions(out, student_job(arm, fold, seed)) for fold in options.folds_to_run]
@@ -63,7 +63,7 @@ def _student(options: StudyOptions, out: Path, tested: Tested, arm: str) -> Meas
     )
 
 
-def _teacher(options: StudyOptions, out: Path, tested: Tested, index: int) -> Measured:
+def _teacher(options: StudyOptions, out: Path, tested: PooledPictures, index: int) -> Measured:
     return tested.measure([[read_predictions(out, teacher_job(index, fold)) for fold in options.folds_to_run]])
 
 

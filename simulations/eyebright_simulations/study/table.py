@@ -91,7 +91,8 @@ def _notes(result: StudyResult) -> Iterator[str]:
     yield (
         f"- Intervals: 95 %, {options['replicates']:,} resamples of whole groups, the same for every row, so "
         f"differences are paired. Metrics are averaged over {counted(result.control.seeds, 'seed')}, probabilities "
-        "never. The intervals cover other patients; not other folds or teachers, and not the number of rows looked at."
+        "never. The intervals cover other patients; not other folds or teachers, and not the number of rows looked at. "
+        "Resampling makes every ECE larger, so on few pictures its interval lies above its value."
     )
     yield (
         "- Every student: the same initial weights, views, order, schedule and last pass; calibrated, like the "

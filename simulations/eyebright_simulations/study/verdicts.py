@@ -32,7 +32,7 @@ def teacher_finding(teacher: Row) -> str:
     if teacher.difference.value is None or teacher.difference.value <= 0.0:
         return (
             f"USELESS TEACHER: {teacher.name} does not beat the CE-only control ({gap} of balanced accuracy). "
-            "It has nothing to teach this student; whatever helped below did not come from what it knows."
+            "It has nothing to teach this student; a gain from it, if there is any, is not its knowledge."
         )
     return (
         f"UNPROVEN TEACHER: {teacher.name} is not shown to beat the CE-only control ({gap} of balanced accuracy; "
