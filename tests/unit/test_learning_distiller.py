@@ -89,6 +89,16 @@ def test_later_batches_are_measured_by_the_first() -> None:
     assert float(total.detach()) == pytest.approx(float(plain.detach() + 0.04 * second["gl"] / first["gl"]), abs=1e-5)
 
 
+def test_only_the_first_batch_sets_where_projectors_start() -> None:
+    made, tap = distiller(ALL), normal(3, 8, 5, 6, 6)
+    fresh = [p.detach().clone() for p in made.projector_parameters()]
+    loss(made, tap=tap)
+    started = [p.detach().clone() for p in made.projector_parameters()]
+    loss(made, tap=tap, seed=50)
+    assert not all(torch.equal(a, b) for a, b in zip(fresh, started, strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(started, made.projector_parameters(), strict=True))
+
+
 def test_a_view_without_features_learns_from_logits_alone() -> None:
     total, parts = loss(distiller(ALL))
     plain, _ = loss(Distiller(Recipe(dkd=0.5)))
@@ -143,6 +153,7 @@ def test_the_discriminator_learns_by_itself_and_not_in_the_students_step() -> No
     judge = list(made.features.adversary.parameters())
     projectors = made.projector_parameters()
     assert not {id(p) for p in judge} & {id(p) for p in projectors}
+    loss(made, tap=tap)  # the first batch sets where the projectors start
     before = [[p.detach().clone() for p in group] for group in (judge, projectors)]
     total, _ = loss(made, tap=tap)
     assert not any(torch.equal(a, b) for a, b in zip(before[0], judge, strict=True))

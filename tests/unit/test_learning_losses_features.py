@@ -150,6 +150,24 @@ def test_each_token_goes_through_the_layer_of_its_neighbourhood() -> None:
         np.testing.assert_allclose(projected[b, i * 6 + j], expected, atol=1e-5)
 
 
+def test_neighbourhoods_start_at_the_mean_of_their_teacher_tokens() -> None:
+    layers, tokens = GroupLinear(5, 4, 6), normal(1, 2, 36, 4)
+    layers.start_from(tokens)
+    band = np.arange(6) * 4 // 6
+    number = (band[:, None] * 4 + band).ravel()
+    for group in range(16):
+        expected = tokens.numpy()[:, number == group].mean(axis=(0, 1))
+        np.testing.assert_allclose(layers.bias[group].detach().numpy(), expected, atol=1e-6)
+
+
+def test_queries_keys_and_values_start_at_the_teachers_means() -> None:
+    projector, seen = PartiallyCrossAttention(5, 4), targets()
+    projector.start_from(seen)
+    empty = torch.zeros(2, 5, 3, 3)
+    for projected, part in zip(projector.project(empty), (seen.query, seen.key, seen.value), strict=True):
+        torch.testing.assert_close(projected, part.mean((0, 1)).expand(2, 9, 4))
+
+
 def test_dropout_is_on_in_training_alone() -> None:
     layers, grid = GroupLinear(5, 4, 3), normal(1, 2, 5, 3, 3)
     torch.manual_seed(0)

@@ -2,6 +2,8 @@
 
 * The student's map is brought onto the tokens' grid once; both projectors read it there.
 * The adversarial pair judges the tokens that the group-wise linear projector made.
+* Projectors start at the teacher's means of the first batch. Teacher features lie far from zero in a few directions,
+  the same for every picture; without this the student would spend a stretch on learning a constant.
 * Projectors are trained by the student's optimiser; the discriminator by its own.
 """
 
@@ -26,6 +28,7 @@ class FeatureTerms(nn.Module):
         self.attention = PartiallyCrossAttention(channels, width) if recipe.pca else None
         self.linear = GroupLinear(channels, width, self.side) if recipe.gl else None
         self.adversary = Adversary(width) if recipe.adversarial else None
+        self._started = False
 
     def projector_parameters(self) -> list[nn.Parameter]:
         """Return what the student's optimiser trains along."""
@@ -37,6 +40,7 @@ class FeatureTerms(nn.Module):
 
         The discriminator takes its own step here; its loss is detached and has no weight.
         """
+        self._start_from(targets)
         grid = on_grid(tap.float(), self.side)
         parts: dict[str, Tensor] = {}
         if self.attention is not None:
@@ -48,3 +52,12 @@ class FeatureTerms(nn.Module):
                 parts["discriminator"] = self.adversary.learn(projected, targets.tokens)
                 parts["adversarial"] = self.adversary.fool(projected)
         return parts
+
+    def _start_from(self, targets: FeatureTargets) -> None:
+        if self._started:
+            return
+        self._started = True
+        if self.attention is not None:
+            self.attention.start_from(targets)
+        if self.linear is not None:
+            self.linear.start_from(targets.tokens)

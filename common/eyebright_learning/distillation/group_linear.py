@@ -40,6 +40,12 @@ class GroupLinear(nn.Module):
         self.weight = nn.Parameter(torch.empty(count, channels, width).uniform_(-1.0, 1.0) / math.sqrt(channels))
         self.bias = nn.Parameter(torch.zeros(count, width))
 
+    @torch.no_grad()
+    def start_from(self, tokens: Tensor) -> None:
+        """Let every neighbourhood start at the mean of its teacher tokens ``[B, n, w]``."""
+        members = F.one_hot(self.group).to(tokens.dtype)
+        self.bias.copy_(members.mT @ tokens.mean(dim=0) / members.sum(dim=0)[:, None])
+
     def forward(self, grid: Tensor) -> Tensor:
         """Return h'_S, ``[B, n, w]``."""
         dropped = F.dropout(grid, _DROPOUT, self.training)

@@ -32,6 +32,13 @@ class PartiallyCrossAttention(nn.Module):
         super().__init__()
         self.qkv = nn.Conv2d(channels, 3 * width, kernel_size=3, padding=1)
 
+    @torch.no_grad()
+    def start_from(self, targets: FeatureTargets) -> None:
+        """Let the projections of a batch start at the teacher's means."""
+        means = [part.mean(dim=(0, 1)) for part in (targets.query, targets.key, targets.value)]
+        assert self.qkv.bias is not None
+        self.qkv.bias.copy_(torch.cat(means))
+
     def project(self, grid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return Q_S, K_S and V_S, ``[B, n, w]`` each, of a map ``[B, c, g, g]`` with g g = n."""
         query, key, value = in_rows(self.qkv(grid)).chunk(3, dim=2)
