@@ -64,8 +64,7 @@ class Parallel:
 
     def weight(self, count: int) -> float:
         """Return the size of this process's part of ``count`` rows, as a part of 1."""
-        part = self.share(count)
-        return (part.stop - part.start) / count
+        return len(range(count)[self.share(count)]) / count
 
     def average_gradients(self, parameters: Iterable[nn.Parameter], *, weight: float) -> None:
         """Replace every gradient by the sum over processes of ``weight`` times gradient; weights add up to 1.
@@ -77,7 +76,7 @@ class Parallel:
         gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         flat = torch.cat([gradient.reshape(-1).float() for gradient in gradients]).mul_(weight)
         distributed.all_reduce(flat)
-        parts = flat.split([gradient.numel() for gradient in gradients])
+        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view_as(gradient))
 
