@@ -23,7 +23,7 @@ from eyebright_simulations.study.summary import print_study
 from eyebright_simulations.study.table import study_table
 
 CLASSES = ("normal", "glaucoma")
-NAMES = ("balanced_accuracy", "macro_auroc", "referable_auroc", "ece", "recall.normal", "recall.glaucoma")
+NAMES = ("balanced_accuracy", "macro_auroc", "referable.auroc", "ece", "recall.normal", "recall.glaucoma")
 
 
 def made_row(name: str, role: str, gap: float, verdict: str) -> Row:

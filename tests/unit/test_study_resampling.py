@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
 
 from eyebright_common.tasks import get_task
-from eyebright_learning.evaluation import metrics
-from eyebright_simulations.study.resampling import cluster_draws, metric_names, resampled_metrics, weighted_auroc
+from eyebright_learning.evaluation import Cases, metrics
+from eyebright_simulations.study.resampling import cluster_draws, metric_names, resampled_metrics
 
 TASK = get_task("fundus")
 
@@ -21,11 +20,15 @@ def example(count: int = 120, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np
     return powers / powers.sum(axis=1, keepdims=True), labels, np.unique(np.arange(count) // 3, return_inverse=True)[1]
 
 
-def flat(found: dict, prefix: str = "") -> dict[str, float]:
+def cases(probabilities: np.ndarray, labels: np.ndarray, groups: np.ndarray) -> Cases:
+    return Cases.of(probabilities, labels, groups=groups, task=TASK)
+
+
+def flat(found: dict) -> dict[str, float]:
     return {
         "balanced_accuracy": found["balanced_accuracy"],
         "macro_auroc": found["macro_auroc"],
-        "referable_auroc": found["referable"]["auroc"],
+        "referable.auroc": found["referable"]["auroc"],
         "ece": found["ece"],
         **{f"recall.{name}": value for name, value in found["recall"].items()},
     }
@@ -33,7 +36,7 @@ def flat(found: dict, prefix: str = "") -> dict[str, float]:
 
 def test_the_first_row_is_the_librarys_own_metric() -> None:
     probabilities, labels, groups = example()
-    values = resampled_metrics(probabilities, labels, groups, cluster_draws(40, replicates=1, seed=0), TASK)
+    values = resampled_metrics(cases(probabilities, labels, groups), cluster_draws(40, replicates=1, seed=0))
     expected = flat(metrics(probabilities, labels, task=TASK, threshold=None))
     assert tuple(values) == metric_names(TASK)
     for name, value in expected.items():
@@ -43,7 +46,7 @@ def test_the_first_row_is_the_librarys_own_metric() -> None:
 def test_every_other_row_is_the_metric_of_the_pictures_repeated_as_drawn() -> None:
     probabilities, labels, groups = example(seed=1)
     draws = cluster_draws(40, replicates=70, seed=3)
-    values = resampled_metrics(probabilities, labels, groups, draws, TASK)
+    values = resampled_metrics(cases(probabilities, labels, groups), draws)
     for row in (1, 30, 70):
         index = np.repeat(np.arange(len(labels)), draws[row][groups].astype(int))
         expected = flat(metrics(probabilities[index], labels[index], task=TASK, threshold=None))
@@ -62,21 +65,6 @@ def test_every_resample_draws_as_many_groups_as_there_are() -> None:
 def test_a_class_that_was_not_drawn_leaves_its_recall_open_and_the_mean_to_the_others() -> None:
     probabilities = np.eye(4)[[0, 1, 1, 2]]
     labels, groups = np.array([0, 1, 2, 2]), np.arange(4)
-    values = resampled_metrics(probabilities, labels, groups, np.array([[1.0, 0.0, 1.0, 1.0]]), TASK)
+    values = resampled_metrics(cases(probabilities, labels, groups), np.array([[1.0, 0.0, 1.0, 1.0]]))
     assert np.isnan(values["recall.diabetic_retinopathy"][0])
     assert values["balanced_accuracy"][0] == (1.0 + 0.5) / 2
-
-
-def test_weighted_auroc_agrees_with_weights_elsewhere_and_turns_with_the_score() -> None:
-    generator = np.random.default_rng(2)
-    score, positive = generator.integers(0, 9, 80) / 8.0, generator.random(80) < 0.4
-    draws = cluster_draws(80, replicates=5, seed=1)
-    area = weighted_auroc(score, positive, np.arange(80), draws)
-    expected = [roc_auc_score(positive, score, sample_weight=weight) for weight in draws]
-    assert area == pytest.approx(expected, abs=1e-12)
-    assert weighted_auroc(-score, positive, np.arange(80), draws) == pytest.approx(1.0 - area, abs=1e-12)
-
-
-def test_one_kind_alone_has_no_auroc() -> None:
-    area = weighted_auroc(np.array([0.1, 0.2]), np.array([True, True]), np.arange(2), np.ones((1, 2)))
-    assert np.isnan(area[0])

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright_common.tasks import ScreeningTask
+from eyebright_learning.evaluation import Cases
+from eyebright_learning.evaluation.cases import Floats
 from eyebright_simulations.study.folds import Integers
 from eyebright_simulations.study.records import Predictions
-from eyebright_simulations.study.resampling import Floats, cluster_draws, resampled_metrics
+from eyebright_simulations.study.resampling import cluster_draws, resampled_metrics
 from eyebright_simulations.study.result_schema import MAIN, Estimate
 
 LEVEL = 0.95
@@ -83,7 +85,8 @@ class PooledPictures:
         return probabilities
 
     def _measure_one(self, probabilities: NDArray[np.float64]) -> dict[str, Floats]:
-        return resampled_metrics(probabilities, self.labels[self.positions], self.members, self.draws, self.task)
+        cases = Cases.of(probabilities, self.labels[self.positions], groups=self.members, task=self.task)
+        return resampled_metrics(cases, self.draws)
 
 
 def estimate(values: Floats) -> Estimate:

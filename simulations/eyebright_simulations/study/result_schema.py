@@ -36,7 +36,7 @@ class Estimate(StrictDocument):
 class Row(StrictDocument):
     """One model on the study's pictures.
 
-    ``metrics`` go by name: ``balanced_accuracy``, ``macro_auroc``, ``referable_auroc``, ``ece``, ``recall.CLASS``.
+    ``metrics`` go by name: ``balanced_accuracy``, ``macro_auroc``, ``referable.auroc``, ``ece``, ``recall.CLASS``.
     ``recipe`` are the weights of its losses; a teacher has none. ``seeds`` counts the trainings it is the mean of.
     """
 

@@ -12,7 +12,7 @@ from eyebright_simulations.study.verdicts import interval_of
 COLUMNS = {
     "balanced_accuracy": "balanced accuracy",
     "macro_auroc": "macro AUROC",
-    "referable_auroc": "referable AUROC",
+    "referable.auroc": "referable AUROC",
     "ece": "ECE",
 }
 
@@ -24,6 +24,7 @@ def study_table(result: StudyResult) -> str:
         f"# {title}: {result.task}, {result.options['recipe']}",
         "\n".join(f"- {finding}" for finding in result.findings),
         _grid(["", *_headings(result), "verdict"], [_main_row(result, row) for row in result.rows]),
+        "![Balanced accuracy and difference to the control](plot.svg)",
         "Recall by class:",
         _grid(["", *(plain(name) for name in result.classes)], [_recalls(result, row) for row in result.rows]),
         "\n".join(_notes(result)),
