@@ -2,6 +2,8 @@
 
 * ``kind`` says who made the network. It is left out of the file for timm's, which came first: their files keep their
   bytes, and with them the digests that plans and caches know them by.
+* ``pooling`` is ``mean`` for a vision transformer without class token whose head sees the mean of its tokens, which is
+  what pre-training leaves behind. It is left out of the file where the architecture's own pooling is used.
 * An ensemble's architecture names its members (``ensemble:NAME+NAME``); nothing else is needed to build it.
 """
 
@@ -28,6 +30,7 @@ class TeacherIdentity(Document):
         classes: Number of logits.
         image_size: Side of the pictures in pixels.
         kind: Who made the network.
+        pooling: The architecture's own, or the mean of the tokens.
     """
 
     schema_version: int = 1
@@ -35,9 +38,12 @@ class TeacherIdentity(Document):
     classes: int
     image_size: int
     kind: Kind = Field(default="timm", exclude_if=lambda kind: kind == "timm")
+    pooling: Literal["own", "mean"] = Field(default="own", exclude_if=lambda pooling: pooling == "own")
 
     def __str__(self) -> str:
-        return f"{self.architecture}, {self.classes} classes, {self.image_size} px ({self.kind})"
+        return f"{self.architecture}, {self.classes} classes, {self.image_size} px ({self.kind})" + (
+            ", mean-pooled" if self.pooling == "mean" else ""
+        )
 
 
 def read_identity(path: Path) -> TeacherIdentity | None:

@@ -21,7 +21,7 @@ from eyebright_learning.models.identity import Kind, TeacherIdentity, read_ident
 from eyebright_learning.models.student import STUDENTS
 from eyebright_learning.models.student_teacher import student_teacher
 from eyebright_learning.models.teacher import Start, Teacher
-from eyebright_learning.models.timm_teacher import timm_teacher
+from eyebright_learning.models.timm_teacher import starts_mean_pooled, timm_teacher
 from eyebright_learning.models.weights import read_weights
 
 
@@ -54,8 +54,11 @@ def build_teacher(
     identity = _identity(name, classes=classes, image_size=image_size)
     start = Start(seed=seed, pretrained=pretrained, weights=weights)
     found = None if weights is None else read_identity(weights)
+    if weights is not None and found is None and identity.kind == "timm" and starts_mean_pooled(name, weights):
+        identity = identity.model_copy(update={"pooling": "mean"})
     if weights is None or found is None:
         return _create(identity, start)
+    identity = identity.model_copy(update={"pooling": found.pooling})
     if found != identity:
         raise InputError("the teacher's file is of another teacher", value=found, fix=f"Asked for {identity}.")
     return _load_own(identity, weights)

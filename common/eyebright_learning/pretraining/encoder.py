@@ -6,21 +6,15 @@
 * Pixels come as 0–255 and are normalised inside, as the teacher of the same name does.
 
 How a teacher starts from it. ``teacher_state`` gives the weights under timm's key names, positions included, for the
-same architecture with mean-pooled tokens (``MEAN_POOLED``); only the head is missing. ``save_encoder`` writes them as a
-safetensors file, for
-
-    timm.create_model(name, img_size=…, num_classes=…, **MEAN_POOLED, pretrained=True,
-                      pretrained_cfg_overlay={"file": …})
-
-which is what ``build_teacher(name, weights=…)`` does for an architecture that is mean-pooled by name, such as
-``vit_base_patch16_gap_224``. A teacher with a class token cannot start from it: nothing has taught that token.
+same architecture with mean-pooled tokens; only the head is missing. ``save_encoder`` writes them as a safetensors file,
+and ``build_teacher(name, weights=…)`` makes a mean-pooled teacher of it: nothing has taught a class token.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, cast
 
 import timm
 import torch
@@ -31,10 +25,8 @@ from torch import Tensor, nn
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
 from eyebright_learning.models.normalise import Normalise
+from eyebright_learning.models.timm_teacher import MEAN_POOLED
 from eyebright_learning.pretraining.positions import sine_cosine_positions
-
-MEAN_POOLED: Final[dict[str, Any]] = {"class_token": False, "global_pool": "avg", "fc_norm": False}
-"""The options that make a timm vision transformer the one these weights are for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
