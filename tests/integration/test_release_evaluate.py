@@ -250,6 +250,26 @@ def test_the_command_prints_a_table_for_people(tmp_path: Path, data: Path, capsy
         assert words in out
 
 
+def test_the_command_writes_a_page_without_patients_or_files(tmp_path: Path, capsys) -> None:
+    rows = [("normal", "SECRET-1", "R", "north", 200), ("glaucoma", "SECRET-2", "L", "north", 180)]
+    data, page = write_data(tmp_path / "SECRET", rows), tmp_path / "page.html"
+    options = ("--prevalence", 0.03, "--graded", "--page", page)
+    code, out, _ = evaluate(capsys, "--release", release_with(tmp_path), "--data", data, *options)
+    shown = page.read_text()
+    assert code == 0
+    assert "95 % intervals" in out
+    for words in ("Quadratic kappa", "3%", "fewer than 20 patients"):
+        assert words in shown
+    assert "SECRET" not in shown
+    assert "0.png" not in shown
+
+
+def test_a_prevalence_in_per_cent_is_refused_before_anything_runs(tmp_path: Path, data: Path, capsys) -> None:
+    code, out, err = evaluate(capsys, "--release", release_with(tmp_path), "--data", data, "--prevalence", 5)
+    assert (code, out) == (2, "")
+    assert "a prevalence must lie between 0 and 1: 5.0. Write five per cent as 0.05." in err
+
+
 def test_a_mistake_is_one_line_and_an_exit_code(tmp_path: Path, data: Path, capsys) -> None:
     code, out, err = evaluate(capsys, "--release", tmp_path / "nowhere", "--data", data)
     assert (code, out) == (5, "")

@@ -59,7 +59,7 @@ def test_a_set_whose_every_class_has_its_own_source_is_called_that_loudly() -> N
     assert "no accuracy on this data means anything" in found.sentences[0]
     assert set(found.exclusive_classes) == set(FUNDUS.classes)
     assert clue(found, "site").balanced_accuracy.value == 1.0
-    assert found.shared.share == pytest.approx(1.0, abs=0.03)
+    assert found.shared.share == pytest.approx(1.0)
 
 
 def test_one_class_from_a_source_of_its_own_is_a_strong_shortcut() -> None:

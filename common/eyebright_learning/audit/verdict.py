@@ -94,7 +94,7 @@ def _sentence(clue: Clue) -> str:
         if CLUES[clue.name]
         else "a model can score high without seeing disease."
     )
-    verb = "predict" if words.endswith("s") else "predicts"
+    verb = "predict" if words.endswith("s") or " and " in words else "predicts"
     return (
         f"{start} alone {verb} the label at {found.value:.2f} balanced accuracy "
         f"({found.interval.lower:.2f} to {found.interval.upper:.2f}; chance {clue.chance:.2f}): {ending}"
