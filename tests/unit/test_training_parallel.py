@@ -47,3 +47,14 @@ def test_alone_nothing_is_changed() -> None:
     alone.wait()
     assert all(torch.equal(a, b.grad) for a, b in zip(before, layer.parameters(), strict=True))
     assert float(alone.weighted_sum(torch.tensor(2.5), weight=1.0)) == 2.5
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused() -> None:
+    with pytest.raises(InputError, match="no GPU"), joined({}, device="cuda"):
+        pass
+
+
+def test_the_processor_is_taken_when_it_is_asked_for() -> None:
+    with joined({}, device="cpu") as alone:
+        assert alone.device.type == "cpu"

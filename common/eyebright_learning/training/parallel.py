@@ -22,11 +22,14 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, distributed, nn
 
 from eyebright_common.errors import InputError
+
+Device = Literal["auto", "cpu", "cuda"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,36 +129,39 @@ class Parallel:
 
 
 @contextmanager
-def joined(environment: Mapping[str, str] | None = None) -> Iterator[Parallel]:
+def joined(environment: Mapping[str, str] | None = None, *, device: Device = "auto") -> Iterator[Parallel]:
     """Join the processes that ``torchrun`` started, for the time of the block; without it, be the only one.
 
-    Each process takes the GPU of its local rank (NCCL) where there are GPUs, else the processor (Gloo).
+    On GPUs each process takes the one of its local rank and speaks NCCL; on the processor it speaks Gloo.
 
     Args:
         environment: Where ``RANK``, ``WORLD_SIZE`` and ``LOCAL_RANK`` are looked up; the process's own by default.
+        device: ``auto`` takes GPUs where there are any.
 
     Raises:
-        InputError: this machine has fewer GPUs than processes.
+        InputError: this machine has no GPU and one is asked for, or it has fewer GPUs than processes.
     """
     values = os.environ if environment is None else environment
     world_size = int(values.get("WORLD_SIZE", "1"))
-    device = _device(int(values.get("LOCAL_RANK", "0")))
+    own = _device(int(values.get("LOCAL_RANK", "0")), device)
     if world_size == 1:
-        yield Parallel(device=device)
+        yield Parallel(device=own)
         return
     rank = int(values["RANK"])
-    on_gpu = device.type == "cuda"
+    on_gpu = own.type == "cuda"
     distributed.init_process_group(
-        "nccl" if on_gpu else "gloo", rank=rank, world_size=world_size, device_id=device if on_gpu else None
+        "nccl" if on_gpu else "gloo", rank=rank, world_size=world_size, device_id=own if on_gpu else None
     )
     try:
-        yield Parallel(rank=rank, world_size=world_size, device=device)
+        yield Parallel(rank=rank, world_size=world_size, device=own)
     finally:
         distributed.destroy_process_group()
 
 
-def _device(local_rank: int) -> torch.device:
-    if not torch.cuda.is_available():
+def _device(local_rank: int, asked: Device) -> torch.device:
+    if asked == "cuda" and not torch.cuda.is_available():
+        raise InputError("this machine has no GPU that torch can use", fix="Choose --device cpu, or auto.")
+    if asked == "cpu" or not torch.cuda.is_available():
         return torch.device("cpu")
     if local_rank >= torch.cuda.device_count():
         raise InputError(
@@ -163,6 +169,6 @@ def _device(local_rank: int) -> torch.device:
             value=f"{torch.cuda.device_count()} GPUs",
             fix="Start torchrun with --nproc-per-node at most that.",
         )
-    device = torch.device("cuda", local_rank)
-    torch.cuda.set_device(device)
-    return device
+    own = torch.device("cuda", local_rank)
+    torch.cuda.set_device(own)
+    return own
