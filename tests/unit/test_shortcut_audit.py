@@ -68,7 +68,7 @@ def test_one_class_from_a_source_of_its_own_is_a_strong_shortcut() -> None:
     sites = ["eyepacs" if label == 1 else str(generator.choice(["north", "south"])) for label in labels]
     found = audit(table(labels, sites), replicates=100)
     assert (found.level, found.exclusive_classes) == (Level.STRONG, ("diabetic_retinopathy",))
-    assert "every picture of diabetic_retinopathy" in " ".join(found.sentences)
+    assert "every picture of diabetic retinopathy" in " ".join(found.sentences)
 
 
 def test_sites_with_the_same_mix_give_nothing_away() -> None:

@@ -53,6 +53,7 @@ def test_machines_get_one_json_object_and_people_a_page(copied: Path, tmp_path: 
     result, shown = json.loads(out), page.read_text()
     assert (code, result["verdict"]["level"], result["task"]) == (0, "class_is_source", "fundus")
     assert result["clues"]["site"]["balanced_accuracy"]["value"] == 1.0
+    assert result["clues"]["shape"]["why_not_measured"] == "picture shape is the same for all pictures"
     assert "CLASS IS SOURCE" in shown
     assert "&lt;i&gt;eyepacs&lt;/i&gt;" in shown
     assert PLANTED not in out + shown

@@ -161,7 +161,7 @@ def _answers(name: str, table: AuditTable, seed: int, folds: int) -> Floats | st
             return f"the manifest names no {name}" if not any(values) else f"there is one {name} only"
         return predict_from_names(values, table.labels, table.groups, classes=classes, seed=seed, folds=folds)
     numbers = table.measurements(name)
-    if not (numbers.std(axis=0) > 0).any():
+    if not np.ptp(numbers, axis=0).any():
         return f"{CLUE_WORDS[name]} is the same for all pictures"
     return predict_from_measurements(numbers, table.labels, table.groups, classes=classes, seed=seed, folds=folds)
 

@@ -76,8 +76,9 @@ def predict_from_measurements(
 
 
 def _standard(values: Floats) -> Floats:
-    spread = values.std(axis=0)
-    return np.asarray((values - values.mean(axis=0)) / np.where(spread > 0, spread, 1.0))
+    # The deviation of equal values is not exactly zero; their range is.
+    spread = np.where(np.ptp(values, axis=0) > 0, values.std(axis=0), 1.0)
+    return np.asarray((values - values.mean(axis=0)) / spread)
 
 
 def _out_of_fold(fit: Fit, labels: Integers, groups: Integers, classes: int, seed: int, folds: int) -> Floats:

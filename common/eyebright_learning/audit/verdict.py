@@ -70,7 +70,8 @@ def sentences(clues: Sequence[Clue], shared: SharedInformation | None, exclusive
             "its own source. Collect every class at every site; until then no accuracy on this data means anything."
         )
     if exclusive:
-        said.append(f"Sources with one class only: every picture of {', '.join(exclusive)} comes from one of them.")
+        named = ", ".join(label.replace("_", " ") for label in exclusive)
+        said.append(f"Sources with one class only: every picture of {named} comes from one of them.")
     telling = [clue for clue in clues if _level_of_clue(clue) is not Level.NONE]
     said += [_sentence(clue) for clue in sorted(telling, key=lambda clue: -(clue.excess or 0.0))]
     return said or ["Neither source nor file nor image statistics predict the label much better than a guess."]

@@ -76,7 +76,7 @@ class Ranking:
 def shares(part: Floats, whole: Floats) -> Floats:
     """Return ``part / whole``, NaN where there is no whole."""
     empty = np.full(np.broadcast_shapes(part.shape, whole.shape), np.nan)
-    return np.divide(part, whole, out=empty, where=whole > 0)
+    return np.asarray(np.divide(part, whole, out=empty, where=whole > 0))
 
 
 def _running(counts: Floats, groups: Integers) -> Floats:
