@@ -13,8 +13,8 @@ import torch
 from eyebright_common.errors import InputError
 from eyebright_learning.models import build_teacher
 from eyebright_learning.models.normalise import Normalise
+from eyebright_learning.models.timm_teacher import MEAN_POOLED
 from eyebright_learning.pretraining import (
-    MEAN_POOLED,
     Encoder,
     EncoderConfig,
     build_encoder,

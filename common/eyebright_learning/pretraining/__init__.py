@@ -13,7 +13,6 @@ sees everything) makes of the patches in other blocks. No labels, no pairs of vi
 
 from eyebright_learning.pretraining.config import PretrainingConfig, smoke_encoder
 from eyebright_learning.pretraining.encoder import (
-    MEAN_POOLED,
     Encoder,
     EncoderConfig,
     build_encoder,
@@ -26,7 +25,6 @@ from eyebright_learning.pretraining.progress import PretrainingEpoch
 from eyebright_learning.pretraining.run import PretrainingResult, pretrain
 
 __all__ = [
-    "MEAN_POOLED",
     "Encoder",
     "EncoderConfig",
     "MaskSampling",

@@ -2,24 +2,18 @@
 
 * A fold's test pictures never reach its teacher: neither its weights nor its temperature (``FoldParts`` holds the parts
   apart, the record says which pictures they were, and ``analysis`` looks again).
-* An ensemble is trained member by member, each with an order and views of its own, each with its own temperature; the
-  temperature of the whole is fitted last, on what the members say together.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from eyebright_common.errors import InputError
 from eyebright_common.tasks import ScreeningTask, get_task
-from eyebright_learning.data import PreparedImages
-from eyebright_learning.evaluation import fit_temperature, metrics, predict, softmax
+from eyebright_learning.evaluation import metrics, predict, softmax
 from eyebright_learning.models import (
     STUDENTS,
-    Ensemble,
     Teacher,
     build_teacher,
     check_teacher,
@@ -27,15 +21,13 @@ from eyebright_learning.models import (
     read_teacher,
 )
 from eyebright_learning.teacher_cache import TeacherCache
-from eyebright_learning.training import EpochRecord, TeacherTraining, train_teacher
+from eyebright_learning.training import TeacherTraining, train_teacher
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_fold
 from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, teacher_job, write_record
 from eyebright_simulations.study.torch_setup import begin
-
-OnTeacherEpoch = Callable[[float, str], None]
 
 
 def teacher_file(out: Path, index: int, fold: int) -> Path:
@@ -67,12 +59,14 @@ def teach(context: Context, *, options: StudyOptions, task: str, index: int, fol
     images, parts = load_fold(context.out, fold, seed=options.seed)
     device = begin(options, seed=options.seed + fold)
     teacher = _untrained(options, screening, index, fold).to(device)
-    train_any_teacher(
+    train_teacher(
         teacher,
         images.subset(parts.train),
         images.subset(parts.validation),
         config=teacher_training(options, screening, seed=options.seed + fold),
-        update=context.update,
+        on_epoch=lambda record: context.update(
+            record.epoch / record.epochs, f"teacher: pass {record.epoch} of {record.epochs}"
+        ),
     )
     path = teacher_file(context.out, index, fold)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -110,35 +104,6 @@ def cache_targets(context: Context, *, options: StudyOptions, task: str, fold: i
     return {"teacher_sha256": teacher.digest()}
 
 
-def train_any_teacher(
-    teacher: Teacher,
-    images: PreparedImages,
-    validation: PreparedImages,
-    *,
-    config: TeacherTraining,
-    update: OnTeacherEpoch,
-) -> float:
-    """Train a teacher or, one after the other, the members of one; return its temperature.
-
-    Args:
-        teacher: Trained in place.
-        images: What to learn from.
-        validation: For the temperatures, each member's first.
-        config: Member number i has ``seed + i``.
-        update: Told the share done and a note.
-    """
-    if not isinstance(teacher, Ensemble):
-        shown = _progress(update, 0, 1)
-        return train_teacher(teacher, images, validation, config=config, on_epoch=shown).temperature
-    for number, member in enumerate(teacher.members):
-        of_its_own = replace(config, seed=config.seed + number)
-        shown = _progress(update, number, len(teacher.members))
-        train_teacher(member, images, validation, config=of_its_own, on_epoch=shown)
-    temperature = fit_temperature(predict(teacher, validation.pixels), validation.labels)
-    teacher.set_temperature(temperature)
-    return temperature
-
-
 def teacher_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -> TeacherTraining:
     """Return how a teacher is trained."""
     recipe = get_recipe(options.recipe)
@@ -162,11 +127,3 @@ def _untrained(options: StudyOptions, task: ScreeningTask, index: int, fold: int
         seed=options.seed + fold,
         weights=None if options.teacher_weights is None else Path(options.teacher_weights),
     )
-
-
-def _progress(update: OnTeacherEpoch, number: int, members: int) -> Callable[[EpochRecord], None]:
-    def show(record: EpochRecord) -> None:
-        share = (number + record.epoch / record.epochs) / members
-        update(share, f"teacher: pass {record.epoch} of {record.epochs}" + (f", member {number + 1}" * (members > 1)))
-
-    return show
