@@ -1,4 +1,4 @@
-"""``eyebright server``: make the operator's folder, invite, serve, publish, revoke, read the ledger."""
+"""``eyebright server``: the operator's folder, invitations, releases, the ledger; and the teacher."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from eyebright_common.trust import Role
 from eyebright_server.distribution import DistributionServer, OperatorFolder, ServerAddresses, serve_until_stopped
 from eyebright_server.distribution.operator_folder import DISTRIBUTION_PORT, ENROLMENT_PORT
 from eyebright_server.release.repository import utc_now
+from eyebright_server.teacher.commands import app as teacher_app
 
 app = typer.Typer(no_args_is_help=True, help="Central server: serve releases, invite units, look after the repository.")
+app.add_typer(teacher_app, name="teacher")
 PASSPHRASE_VARIABLE = "EYEBRIGHT_KEY_PASSPHRASE"
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
