@@ -20,6 +20,7 @@ _AT_LEAST = {
     "weight_decay": 0.0,
     "proximal_mu": 0.0,
     "seed": 0,
+    "frozen_epochs": 0,
 }
 
 
@@ -46,6 +47,11 @@ class Training:
         threads: Torch threads for this stretch; None leaves the setting alone.
         first_epoch: Epochs already behind us in the whole schedule.
         total_epochs: Length of the whole schedule; None means ``first_epoch + epochs``.
+        frozen_epochs: Epochs at the start of the whole schedule in which only the head learns.
+        backbone_learning_rate: Peak of everything but the head; None means ``learning_rate``.
+        layer_decay: Rate of a layer as a part of the next one's, from the head down; 1 is off.
+        averaging_start: Part of the schedule after which weights are averaged, epoch by epoch; 1 is off.
+        averaging_rate: Rate while averaging, as a part of the peak.
     """
 
     epochs: int
@@ -66,6 +72,11 @@ class Training:
     threads: int | None = None
     first_epoch: int = 0
     total_epochs: int | None = None
+    frozen_epochs: int = 0
+    backbone_learning_rate: float | None = None
+    layer_decay: float = 1.0
+    averaging_start: float = 1.0
+    averaging_rate: float = 0.1
 
     def __post_init__(self) -> None:
         for knob, least in _AT_LEAST.items():
@@ -87,6 +98,62 @@ class Training:
                 value=self.total_epochs,
                 fix="Give the length of the whole schedule.",
             )
+        self._check_fine_tuning()
+        self._check_averaging()
+
+    def _check_fine_tuning(self) -> None:
+        rate = self.backbone_learning_rate
+        if rate is not None and not (math.isfinite(rate) and rate > 0.0):
+            raise InputError(
+                "training: backbone_learning_rate must be above 0", value=rate, fix="To freeze it, use frozen_epochs."
+            )
+        if not 0.0 < self.layer_decay <= 1.0:
+            raise InputError("training: layer_decay must be in (0, 1]", value=self.layer_decay)
+        if rate is not None and self.layer_decay < 1.0:
+            raise InputError(
+                "training: backbone_learning_rate and layer_decay both set the rate of the body",
+                value=f"{rate} and {self.layer_decay}",
+                fix="Leave one of them out.",
+            )
+        if self.frozen_epochs and self.frozen_epochs >= self.schedule_epochs:
+            raise InputError(
+                "training: frozen_epochs leaves no epoch in which the backbone learns",
+                value=f"{self.frozen_epochs} of {self.schedule_epochs}",
+                fix="Freeze for fewer epochs.",
+            )
+
+    def _check_averaging(self) -> None:
+        if not 0.0 < self.averaging_start <= 1.0:
+            raise InputError(
+                "training: averaging_start is a part of the schedule, in (0, 1]", value=self.averaging_start
+            )
+        if not 0.0 < self.averaging_rate <= 1.0:
+            raise InputError("training: averaging_rate is a part of the peak, in (0, 1]", value=self.averaging_rate)
+        if not self.averages:
+            return
+        if self.epochs != self.schedule_epochs:
+            raise InputError(
+                "training: averaging_start needs the whole schedule in one stretch",
+                value=f"{self.epochs} of {self.schedule_epochs} epochs",
+                fix="Set averaging_start to 1, or train all epochs at once.",
+            )
+        begun = max(self.frozen_epochs, self.warmup * self.schedule_epochs)
+        if not begun < self.averaging_epoch < self.schedule_epochs:
+            raise InputError(
+                "training: averaging_start must come after warmup and frozen_epochs and leave an epoch to average",
+                value=f"epoch {self.averaging_epoch} of {self.schedule_epochs}, which begin at {begun:g}",
+                fix="Train for more epochs, or move averaging_start.",
+            )
+
+    @property
+    def averages(self) -> bool:
+        """Whether weights are averaged."""
+        return self.averaging_start < 1.0
+
+    @property
+    def averaging_epoch(self) -> int:
+        """First epoch, from 0 over the whole schedule, whose weights are averaged."""
+        return round(self.averaging_start * self.schedule_epochs)
 
     @property
     def schedule_epochs(self) -> int:

@@ -4,13 +4,14 @@
 * The network runs in channels-last memory, under bf16 autocast if asked; the losses see float32.
 * Terms on features apply in steps whose view has cached features; only then is the student asked for its map.
 * The rate follows the whole schedule; the optimiser's moments start afresh in every stretch, as federated rounds do.
+* Which weights learn, and whether their average is kept, changes between epochs: ``phases``.
 * A loss that is not a number stops the run and names the step: its weights are not worth keeping.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +28,8 @@ from eyebright_learning.training.batches import Index, batches_per_epoch, epoch_
 from eyebright_learning.training.config import Training
 from eyebright_learning.training.determinism import own_randomness
 from eyebright_learning.training.objective import build_distiller, check_stretch
-from eyebright_learning.training.optimiser import build_optimiser
+from eyebright_learning.training.optimiser import build_optimiser, set_rate
+from eyebright_learning.training.phases import Phases
 from eyebright_learning.training.schedule import rate_at
 from eyebright_learning.views import augment
 
@@ -40,7 +42,7 @@ class EpochRecord:
         epoch: From 1, in this stretch.
         epochs: Epochs in this stretch.
         losses: Mean of ``total`` and of each part over the epoch.
-        learning_rate: Of the last step.
+        learning_rate: Of the last step; the head's, where the body has its own.
     """
 
     epoch: int
@@ -96,7 +98,8 @@ def fit(
 
     Raises:
         InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher or
-            the teacher's features, the cache is of other pictures, or features are asked of a network without a tap.
+            the teacher's features, the cache is of other pictures, features are asked of a network without a tap, or
+            the network cannot be divided as ``config`` asks.
         EyebrightError: the loss became something that is not a number.
     """
     check_stretch(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)
@@ -122,27 +125,44 @@ class _Fit:
         self.device = next(network.parameters()).device
         self.distiller = build_distiller(recipe, network, images, classes=classes, config=config, cache=cache)
         self.optimiser = build_optimiser(network, config, projectors=self.distiller.projector_parameters())
+        self.phases = Phases(network, config)
         self.steps_per_epoch = batches_per_epoch(len(images), config.batch_size)
         self.start = [p.detach().clone() for p in network.parameters()] if config.proximal_mu else []
 
     def run(self, on_epoch: OnEpoch | None) -> TrainingResult:
         """Go through all epochs of this stretch."""
-        self.network.train()
         history, examples = [], 0
-        for local in range(self.config.epochs):
-            epoch = self.config.first_epoch + local
-            order = epoch_order(
-                self.images.labels, seed=self.config.seed, epoch=epoch, balanced=self.config.balance == "sampling"
-            )
-            losses, rate = self._epoch(epoch, split_batches(order, self.config.batch_size))
-            examples += len(order)
-            history.append(EpochRecord(epoch=local + 1, epochs=self.config.epochs, losses=losses, learning_rate=rate))
-            if on_epoch is not None:
-                on_epoch(history[-1])
+        try:
+            for local in range(self.config.epochs):
+                epoch = self.config.first_epoch + local
+                batches = self._batches(epoch)
+                self.phases.begin(epoch)
+                losses, rate = self._epoch(epoch, batches)
+                self.phases.end(epoch)
+                examples += sum(map(len, batches))
+                history.append(
+                    EpochRecord(epoch=local + 1, epochs=self.config.epochs, losses=losses, learning_rate=rate)
+                )
+                if on_epoch is not None:
+                    on_epoch(history[-1])
+            self.phases.settle(self._views_of(self.config.first_epoch + self.config.epochs - 1))
+        finally:
+            self.phases.thaw()
         self.network.eval()
         return TrainingResult(
             history=tuple(history), steps=self.steps_per_epoch * self.config.epochs, examples=examples
         )
+
+    def _batches(self, epoch: int) -> list[Index]:
+        order = epoch_order(
+            self.images.labels, seed=self.config.seed, epoch=epoch, balanced=self.config.balance == "sampling"
+        )
+        return split_batches(order, self.config.batch_size)
+
+    def _views_of(self, epoch: int) -> Iterator[Tensor]:
+        """Yield what the network saw in ``epoch``, batch by batch ``[B, 3, S, S]``."""
+        for index in self._batches(epoch):
+            yield self._batch(index, epoch % self.config.views)
 
     def _epoch(self, epoch: int, batches: list[Index]) -> tuple[dict[str, float], float]:
         sums: dict[str, float] = {}
@@ -211,9 +231,10 @@ class _Fit:
             peak=self.config.learning_rate,
             warmup=self.config.warmup,
             final=self.config.final_rate,
+            averaging_from=self.steps_per_epoch * self.config.averaging_epoch if self.config.averages else None,
+            averaging=self.config.averaging_rate,
         )
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        set_rate(self.optimiser, rate)
         return rate
 
 

@@ -39,6 +39,7 @@ def train_teacher(
     *,
     config: TeacherTraining,
     label_smoothing: float = 0.0,
+    focal: float = 0.0,
     on_epoch: OnEpoch | None = None,
 ) -> TeacherResult:
     """Train a teacher in place on labels, then fit its temperature on ``validation``.
@@ -49,6 +50,8 @@ def train_teacher(
         validation: For the temperatures.
         config: The stretch of training, of each member.
         label_smoothing: Part of the label spread over all classes.
+        focal: Gamma of the focal loss; above 0 it takes the place of the cross-entropy. Classes are weighed in it by
+            ``config.balance = "loss"``.
         on_epoch: Called after each epoch; the epochs of an ensemble are those of all its members.
 
     Raises:
@@ -60,7 +63,7 @@ def train_teacher(
             raise InputError(f"teacher training: no {name} pictures", fix="Look at how the operator's share was split.")
         if part.size != teacher.identity.image_size:
             raise InputError("the pictures have another size than the teacher's", value=part.size)
-    recipe = Recipe.supervised(label_smoothing=label_smoothing)
+    recipe = Recipe.supervised(label_smoothing=label_smoothing, focal=focal)
     members = teacher.members if isinstance(teacher, Ensemble) else (teacher,)
     done = []
     for number, member in enumerate(members):
