@@ -5,14 +5,16 @@
 * Terms on features apply in steps whose view has cached features; only then is the student asked for its map.
 * The rate follows the whole schedule; the optimiser's moments start afresh in every stretch, as federated rounds do.
 * Which weights learn, and whether their average is kept, changes between epochs: ``phases``.
+* With a checkpoint folder, a killed stretch ends with the bits of an undisturbed one: ``resuming``. Under torchrun each
+  process computes its share of the same batches: ``sharing``.
 * A loss that is not a number stops the run and names the step: its weights are not worth keeping.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,53 +27,18 @@ from eyebright_learning.models import Student
 from eyebright_learning.models.features import FeatureTargets
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training.batches import Index, batches_per_epoch, epoch_order, split_batches
+from eyebright_learning.training.checkpoint import stretch_key
 from eyebright_learning.training.config import Training
 from eyebright_learning.training.determinism import own_randomness
 from eyebright_learning.training.objective import build_distiller, check_stretch
 from eyebright_learning.training.optimiser import build_optimiser, set_rate
+from eyebright_learning.training.parallel import Parallel
 from eyebright_learning.training.phases import Phases
+from eyebright_learning.training.records import EpochRecord, OnEpoch, TrainingResult
+from eyebright_learning.training.resuming import Resuming
 from eyebright_learning.training.schedule import rate_at
+from eyebright_learning.training.sharing import Share, alike, check_together
 from eyebright_learning.views import augment
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EpochRecord:
-    """One epoch, for a progress display.
-
-    Attributes:
-        epoch: From 1, in this stretch.
-        epochs: Epochs in this stretch.
-        losses: Mean of ``total`` and of each part over the epoch.
-        learning_rate: Of the last step; the head's, where the body has its own.
-    """
-
-    epoch: int
-    epochs: int
-    losses: dict[str, float]
-    learning_rate: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainingResult:
-    """What a stretch of training did.
-
-    Attributes:
-        history: One record per epoch.
-        steps: Optimiser steps.
-        examples: Pictures seen, repeats counted.
-    """
-
-    history: tuple[EpochRecord, ...]
-    steps: int
-    examples: int
-
-    @property
-    def losses(self) -> dict[str, float]:
-        """Mean losses of the last epoch."""
-        return self.history[-1].losses
-
-
-OnEpoch = Callable[[EpochRecord], None]
 
 
 def fit(
@@ -83,6 +50,8 @@ def fit(
     config: Training,
     cache: TeacherCache | None = None,
     on_epoch: OnEpoch | None = None,
+    checkpoint: Path | None = None,
+    parallel: Parallel | None = None,
 ) -> TrainingResult:
     """Train ``network`` in place and leave it in evaluation mode.
 
@@ -94,17 +63,27 @@ def fit(
         config: The stretch of training.
         cache: Teacher targets of ``images``; needed when the recipe has a distillation term, with features when it has
             a term on features.
-        on_epoch: Called after each epoch.
+        on_epoch: Called after each epoch, when it is safe on disk.
+        checkpoint: A folder where every epoch is kept, and from which a killed stretch is continued; all processes
+            must see the same one.
+        parallel: The processes that train together; this one alone by default.
 
     Raises:
         InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher or
-            the teacher's features, the cache is of other pictures, features are asked of a network without a tap, or
-            the network cannot be divided as ``config`` asks.
+            the teacher's features, the cache is of other pictures, features are asked of a network without a tap, the
+            network cannot be divided as ``config`` asks, the folder holds another training, or this recipe cannot be
+            interrupted or shared.
         EyebrightError: the loss became something that is not a number.
     """
     check_stretch(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)
+    together = parallel or Parallel()
+    check_together(recipe, together, images=len(images), config=config, keeps=checkpoint is not None)
+    alike(network, together)
+    key = ""
+    if checkpoint is not None:
+        key = stretch_key(network, images, classes=classes, recipe=recipe, config=config, cache=cache)
     with own_randomness(_stretch_seed(config), config.threads):
-        return _Fit(network, images, classes, recipe, config, cache).run(on_epoch)
+        return _Fit(network, images, classes, recipe, config, cache, together, checkpoint, key).run(on_epoch)
 
 
 class _Fit:
@@ -118,6 +97,9 @@ class _Fit:
         recipe: Recipe,
         config: Training,
         cache: TeacherCache | None,
+        parallel: Parallel,
+        checkpoint: Path | None,
+        key: str,
     ) -> None:
         self.network = network.to(memory_format=torch.channels_last)
         self.images, self.recipe, self.config = images, recipe, config
@@ -128,30 +110,46 @@ class _Fit:
         self.phases = Phases(network, config)
         self.steps_per_epoch = batches_per_epoch(len(images), config.batch_size)
         self.start = [p.detach().clone() for p in network.parameters()] if config.proximal_mu else []
+        self.share = Share(parallel, images.labels, self.distiller.class_weights)
+        self.parallel = parallel
+        self.resuming = Resuming(
+            checkpoint,
+            key=key,
+            network=network,
+            optimiser=self.optimiser,
+            average=self.phases.average,
+            parallel=parallel,
+        )
 
     def run(self, on_epoch: OnEpoch | None) -> TrainingResult:
-        """Go through all epochs of this stretch."""
-        history, examples = [], 0
+        """Go through all epochs of this stretch, or through those that are left."""
+        history = self.resuming.resume()
         try:
-            for local in range(self.config.epochs):
-                epoch = self.config.first_epoch + local
-                batches = self._batches(epoch)
-                self.phases.begin(epoch)
-                losses, rate = self._epoch(epoch, batches)
-                self.phases.end(epoch)
-                examples += sum(map(len, batches))
-                history.append(
-                    EpochRecord(epoch=local + 1, epochs=self.config.epochs, losses=losses, learning_rate=rate)
-                )
+            for local in range(len(history), self.config.epochs):
+                history = (*history, self._whole_epoch(local))
+                self.resuming.keep(history)
                 if on_epoch is not None:
                     on_epoch(history[-1])
-            self.phases.settle(self._views_of(self.config.first_epoch + self.config.epochs - 1))
+            if not self.resuming.finished:
+                self.phases.settle(self._views_of(self.config.first_epoch + self.config.epochs - 1))
         finally:
             self.phases.thaw()
         self.network.eval()
+        self.resuming.finish(history)
         return TrainingResult(
-            history=tuple(history), steps=self.steps_per_epoch * self.config.epochs, examples=examples
+            history=history,
+            steps=self.steps_per_epoch * self.config.epochs,
+            examples=len(self.images) * self.config.epochs,
         )
+
+    def _whole_epoch(self, local: int) -> EpochRecord:
+        epoch = self.config.first_epoch + local
+        self.resuming.begin(epoch, seed=self.config.seed)
+        self.phases.begin(epoch)
+        losses, rate = self._epoch(epoch, self._batches(epoch))
+        self.share.same_statistics(self.network)
+        self.phases.end(epoch)
+        return EpochRecord(epoch=local + 1, epochs=self.config.epochs, losses=losses, learning_rate=rate)
 
     def _batches(self, epoch: int) -> list[Index]:
         order = epoch_order(
@@ -175,7 +173,8 @@ class _Fit:
         seen = sum(len(index) for index in batches)
         return {name: value / seen for name, value in sums.items()}, rate
 
-    def _step(self, step: int, index: Index, view: int) -> dict[str, float]:
+    def _step(self, step: int, whole: Index, view: int) -> dict[str, float]:
+        index, weight = self.share.of(whole)
         batch = self._batch(index, view)
         labels = torch.from_numpy(self.images.labels[index]).to(self.device)
         targets = None if self.cache is None else torch.from_numpy(self.cache.targets(index, view)).to(self.device)
@@ -184,17 +183,18 @@ class _Fit:
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
             logits, tap = self._look(batch, with_tap=features is not None)
         total, parts = self.distiller.loss(logits.float(), labels, targets=targets, tap=tap, features=features)
-        value = float(total.detach())
-        if not math.isfinite(value):
+        values = self.share.over_all({"total": total, **parts}, weight)
+        if not math.isfinite(values["total"]):
             raise EyebrightError(
-                f"training: the loss is {value} at step {step + 1}",
-                value=", ".join(f"{name}={float(part):.4g}" for name, part in parts.items()),
+                f"training: the loss is {values['total']} at step {step + 1}",
+                value=", ".join(f"{name}={values[name]:.4g}" for name in parts),
                 fix="Lower the learning rate, or look for pictures or teacher targets that are damaged.",
             )
         total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        self.parallel.average_gradients(self.network.parameters(), weight=weight)
         self._hold_back()
         self.optimiser.step()
-        return {"total": value, **{name: float(part) for name, part in parts.items()}}
+        return values
 
     def _batch(self, index: Index, view: int) -> Tensor:
         digests = [self.images.digests[i] for i in index]

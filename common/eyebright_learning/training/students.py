@@ -7,7 +7,8 @@ from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import Student
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training.config import StudentTraining
-from eyebright_learning.training.loop import OnEpoch, TrainingResult, fit
+from eyebright_learning.training.loop import fit
+from eyebright_learning.training.records import OnEpoch, TrainingResult
 
 
 def train_student(
