@@ -25,6 +25,9 @@ Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Word = Annotated[str, Field(min_length=1, max_length=300, pattern=r"^[\w.\-+/:]+$")]
 Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 
+ViewFamily = Literal["views-1", "rand-augment-2-9-1", "rand-augment-2-7-1"]
+_USUAL_VIEWS: ViewFamily = "views-1"
+
 _FEATURE_TERMS = ("pca", "gl", "adversarial")
 
 
@@ -112,6 +115,8 @@ class Plan(Document):
         balance: How rare classes are made up for.
         proximal_mu: Pull towards the global student (FedProx).
         views: Views per image in the teacher cache.
+        view_family: How strong the views are; left out of the JSON where they are the usual mild ones, so that plans
+            from before there were others keep their digests.
         recipe: Loss weights.
         teacher_sha256: Digest of the teacher's safetensors file; None trains on labels alone.
         teacher_arch: Name of the teacher; None without a teacher.
@@ -137,6 +142,7 @@ class Plan(Document):
     balance: Literal["none", "sampling", "loss"] = "none"
     proximal_mu: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     views: int = Field(ge=1, le=1000)
+    view_family: ViewFamily = Field(default=_USUAL_VIEWS, exclude_if=lambda family: family == _USUAL_VIEWS)
     recipe: PlanRecipe
     teacher_sha256: Sha256 | None = None
     teacher_arch: Word | None = None

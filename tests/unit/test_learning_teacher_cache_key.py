@@ -8,6 +8,7 @@ import pytest
 
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.teacher_cache import TeacherCache, check_key
+from eyebright_learning.views import STRONG_STUDENT
 from learning_pictures import small_teacher, striped_pictures
 
 IMAGES = striped_pictures(4)
@@ -67,9 +68,8 @@ def test_another_library_version_is_named(path: Path, monkeypatch: pytest.Monkey
     assert "not 0.0" in reasons(path)
 
 
-def test_another_view_pipeline_is_named(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("eyebright_learning.teacher_cache.key.AUGMENTATION_ID", "views-9")
-    assert reasons(path) == "view pipeline: views-1, not views-9"
+def test_another_family_of_views_is_named(path: Path) -> None:
+    assert reasons(path, family=STRONG_STUDENT) == f"view pipeline: views-1, not {STRONG_STUDENT}"
 
 
 def test_another_reduction_matters_to_who_wants_features_only(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

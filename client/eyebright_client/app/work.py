@@ -44,6 +44,7 @@ _KNOBS = (
     "balance",
     "proximal_mu",
     "views",
+    "view_family",
     "precision",
     "seed",
 )
@@ -160,6 +161,7 @@ def _teacher_targets(site: Site, plan: Plan, images: PreparedImages) -> TeacherC
         views=plan.views,
         modality=modality,
         feature_views=feature_views,
+        family=plan.view_family,
     )
     if known is not None:
         return known
@@ -175,6 +177,7 @@ def _teacher_targets(site: Site, plan: Plan, images: PreparedImages) -> TeacherC
         views=plan.views,
         modality=modality,
         feature_views=feature_views,
+        family=plan.view_family,
     )
     del teacher
     gc.collect()

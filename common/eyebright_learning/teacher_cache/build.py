@@ -23,6 +23,7 @@ from eyebright_learning.models import Teacher
 from eyebright_learning.teacher_cache import recompute, reduction
 from eyebright_learning.teacher_cache.key import CacheKey
 from eyebright_learning.teacher_cache.layout import CacheHeader, FeatureHeader, read_header
+from eyebright_learning.views import AUGMENTATION_ID
 
 Progress = Callable[[int, int], None]
 Bases = npt.NDArray[np.float32]
@@ -34,7 +35,14 @@ def free_bytes(folder: Path) -> int:
 
 
 def plan_header(
-    teacher: Teacher, images: PreparedImages, *, digest: str, views: int, modality: str, feature_views: int
+    teacher: Teacher,
+    images: PreparedImages,
+    *,
+    digest: str,
+    views: int,
+    modality: str,
+    feature_views: int,
+    family: str = AUGMENTATION_ID,
 ) -> CacheHeader:
     """Return the header of the file to be; what the bases retain is not known yet."""
     features = None
@@ -48,7 +56,7 @@ def plan_header(
             teacher_width=teacher_width,
         )
     return CacheHeader(
-        key=CacheKey.of(teacher_sha256=digest, images=images, modality=modality),
+        key=CacheKey.of(teacher_sha256=digest, images=images, modality=modality, family=family),
         classes=teacher.identity.classes,
         images=len(images),
         views=views,
@@ -108,8 +116,10 @@ def _begin(
     """Find the bases and start the partial file with them."""
     header, bases = planned, np.empty(planned.bases_shape, dtype=np.float32)
     if planned.features is not None:
-        modality = planned.key.modality
-        sample = recompute.sample_features(teacher, images, modality=modality, batch_size=batch_size)
+        key = planned.key
+        sample = recompute.sample_features(
+            teacher, images, modality=key.modality, family=key.augmentation, batch_size=batch_size
+        )
         found, retained = reduction.find_bases(sample)
         bases = found.numpy()
         header = planned.model_copy(update={"features": planned.features.model_copy(update={"retained": retained})})

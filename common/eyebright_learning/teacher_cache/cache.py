@@ -29,6 +29,7 @@ from eyebright_learning.teacher_cache.key import CacheKey
 from eyebright_learning.teacher_cache.layout import MAX_FEATURE_VIEWS, CacheHeader, CacheRecords, map_cache
 from eyebright_learning.teacher_cache.staleness import objections
 from eyebright_learning.teacher_cache.verification import CacheCheck, compare
+from eyebright_learning.views import AUGMENTATION_ID
 
 
 class TeacherCache:
@@ -95,6 +96,7 @@ class TeacherCache:
         views: int,
         modality: str = "CFP",
         feature_views: int = 0,
+        family: str = AUGMENTATION_ID,
     ) -> TeacherCache | None:
         """Return the cache at ``path`` without needing the teacher itself.
 
@@ -102,7 +104,7 @@ class TeacherCache:
             The cache, or None when there is none, it was made from something else, or it has fewer views or features.
         """
         mapped = map_cache(path)
-        key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality)
+        key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality, family=family)
         if mapped is None or objections(mapped[0], key, images, views=views, feature_views=feature_views):
             return None
         return cls(*mapped)
@@ -117,6 +119,7 @@ class TeacherCache:
         views: int,
         modality: str = "CFP",
         feature_views: int = 0,
+        family: str = AUGMENTATION_ID,
         batch_size: int = 64,
         on_progress: Progress | None = None,
         on_plan: Callable[[int], None] | None = None,
@@ -131,6 +134,7 @@ class TeacherCache:
             views: Views per picture.
             modality: ``CFP`` or ``OCT``.
             feature_views: How many of the first views carry features as well; at most four.
+            family: Of the views; says how strong they are.
             batch_size: Pictures per teacher call.
             on_progress: Called with (records held, records in all).
             on_plan: Called before a build starts with the size in bytes that the file will have.
@@ -152,12 +156,19 @@ class TeacherCache:
                 views=views,
                 modality=modality,
                 feature_views=feature_views,
+                family=family,
             )
 
         if (known := held()) is not None:
             return known
         planned = plan_header(
-            teacher, images, digest=digest, views=views, modality=modality, feature_views=feature_views
+            teacher,
+            images,
+            digest=digest,
+            views=views,
+            modality=modality,
+            feature_views=feature_views,
+            family=family,
         )
         build(
             path,

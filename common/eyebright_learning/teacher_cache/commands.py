@@ -22,6 +22,7 @@ from eyebright_learning.teacher_cache.cache import TeacherCache
 from eyebright_learning.teacher_cache.layout import MAGIC, CacheHeader, map_cache, read_header
 from eyebright_learning.teacher_cache.staleness import check_key
 from eyebright_learning.teacher_cache.verification import FEATURE_TOLERANCE, LOGIT_TOLERANCE, CacheCheck
+from eyebright_learning.views import AUGMENTATION_ID, FAMILIES
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 
@@ -40,6 +41,9 @@ def build(
     views: Annotated[int, typer.Option(min=1, help="Views per picture.")],
     feature_views: Annotated[int, typer.Option(min=0, max=4, help="First views that carry features as well.")] = 0,
     modality: Annotated[str, typer.Option(help="CFP or OCT.")] = "CFP",
+    view_family: Annotated[
+        str, typer.Option(help=f"How strong the views are: {', '.join(FAMILIES)}.")
+    ] = AUGMENTATION_ID,
     batch_size: _Batch = 64,
     as_json: _Json = False,
 ) -> None:
@@ -55,6 +59,7 @@ def build(
             views=views,
             feature_views=feature_views,
             modality=modality,
+            family=view_family,
         )
         for reason in stale:
             notes.print(f"Not what is asked for, building again: {escape(reason)}")
@@ -66,6 +71,7 @@ def build(
             views=views,
             feature_views=feature_views,
             modality=modality,
+            family=view_family,
             batch_size=batch_size,
             on_progress=on_progress,
             on_plan=lambda size: notes.print(f"The cache will be {decimal(size)} ({size:,} bytes)."),
@@ -98,6 +104,7 @@ def verify(
         views=header.views,
         feature_views=header.feature_views,
         modality=header.key.modality,
+        family=header.key.augmentation,
         classes=network.identity.classes,
     )
     mapped = map_cache(file)

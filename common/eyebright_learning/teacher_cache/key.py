@@ -16,7 +16,7 @@ class CacheKey(Document):
 
     Attributes:
         teacher_sha256: Digest of the teacher, its temperature included.
-        augmentation: Version of the view pipeline.
+        augmentation: Family of the views, its version included.
         modality: What the views found plausible.
         libraries: Versions of what computed the views and the logits.
         images_sha256: Digest of the pictures, in order.
@@ -31,11 +31,13 @@ class CacheKey(Document):
     image_size: int
 
     @classmethod
-    def of(cls, *, teacher_sha256: str, images: PreparedImages, modality: str) -> CacheKey:
-        """Return the key for these pictures, this teacher and the code that is running."""
+    def of(
+        cls, *, teacher_sha256: str, images: PreparedImages, modality: str, family: str = AUGMENTATION_ID
+    ) -> CacheKey:
+        """Return the key for these pictures, this teacher, these views and the code that is running."""
         return cls(
             teacher_sha256=teacher_sha256,
-            augmentation=AUGMENTATION_ID,
+            augmentation=family,
             modality=modality,
             libraries={name: version(name) for name in _LIBRARIES},
             images_sha256=images.digest(),

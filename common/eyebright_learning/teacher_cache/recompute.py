@@ -21,7 +21,7 @@ from eyebright_learning.models.attention import teacher_features
 from eyebright_learning.models.features import TeacherFeatures
 from eyebright_learning.teacher_cache import reduction
 from eyebright_learning.teacher_cache.layout import CacheHeader
-from eyebright_learning.views import augment, view_seed
+from eyebright_learning.views import AUGMENTATION_ID, augment, view_seed
 
 Index = npt.NDArray[np.int64]
 
@@ -40,7 +40,7 @@ def compute_records(
         EyebrightError: the teacher gave a value that is not a number.
     """
     records = np.empty(len(index), dtype=header.record_dtype(view))
-    batch = _view(images, index, view, header.key.modality)
+    batch = _view(images, index, view, header.key.modality, header.key.augmentation)
     records["seed"] = [view_seed(images.digests[i], view) for i in index]
     if view < header.feature_views:
         seen = _look_inside(teacher, batch)
@@ -54,21 +54,24 @@ def compute_records(
 
 def probe_shape(teacher: Teacher, images: PreparedImages) -> tuple[int, int, int]:
     """Return (n, w, D) of this teacher's features, from one picture."""
-    return reduction.reduced_shape(_look_inside(teacher, _view(images, np.array([0]), 0, "CFP")))
+    return reduction.reduced_shape(_look_inside(teacher, _view(images, np.array([0]), 0, "CFP", AUGMENTATION_ID)))
 
 
-def sample_features(teacher: Teacher, images: PreparedImages, *, modality: str, batch_size: int) -> Tensor:
+def sample_features(teacher: Teacher, images: PreparedImages, *, modality: str, family: str, batch_size: int) -> Tensor:
     """Return pooled features of the fixed sample in view 0, on the CPU, ``[4, B, n, D]``."""
     index = np.asarray(reduction.sample_pictures(len(images)))
     batches = [index[start : start + batch_size] for start in range(0, len(index), batch_size)]
-    parts = [reduction.pooled(_look_inside(teacher, _view(images, some, 0, modality))).cpu() for some in batches]
+    parts = [
+        reduction.pooled(_look_inside(teacher, _view(images, some, 0, modality, family))).cpu() for some in batches
+    ]
     sample = torch.cat(parts, dim=1)
     _check_finite(sample, "feature")
     return sample
 
 
-def _view(images: PreparedImages, index: Index, view: int, modality: str) -> Tensor:
-    return augment(images.pixels[index], [images.digests[i] for i in index], view, modality=modality)
+def _view(images: PreparedImages, index: Index, view: int, modality: str, family: str) -> Tensor:
+    digests = [images.digests[i] for i in index]
+    return augment(images.pixels[index], digests, view, modality=modality, family=family)
 
 
 def _answer(teacher: Teacher, batch: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ from eyebright_learning.data import PreparedImages
 from eyebright_learning.teacher_cache.key import CacheKey
 from eyebright_learning.teacher_cache.layout import CacheHeader, map_cache
 from eyebright_learning.teacher_cache.reduction import REDUCTION_ID
+from eyebright_learning.views import AUGMENTATION_ID
 
 
 def check_key(
@@ -23,6 +24,7 @@ def check_key(
     views: int,
     modality: str = "CFP",
     feature_views: int = 0,
+    family: str = AUGMENTATION_ID,
     classes: int | None = None,
 ) -> tuple[str, ...]:
     """Return in words why ``TeacherCache.open`` gives None for the file at ``path``; empty when it opens.
@@ -34,12 +36,13 @@ def check_key(
         views: Views that are needed.
         modality: ``CFP`` or ``OCT``.
         feature_views: Views with features that are needed.
+        family: Of the views.
         classes: The teacher's number of classes, where it is known.
     """
     mapped = map_cache(path)
     if mapped is None:
         return ("no complete teacher cache of this version",) if path.exists() else ("there is no such file",)
-    key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality)
+    key = CacheKey.of(teacher_sha256=teacher_sha256, images=images, modality=modality, family=family)
     reasons = objections(mapped[0], key, images, views=views, feature_views=feature_views)
     if classes is not None and classes != mapped[0].classes:
         reasons += (f"classes: {mapped[0].classes}, not {classes}",)

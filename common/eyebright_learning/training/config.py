@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from eyebright_common.errors import InputError
+from eyebright_learning.views import AUGMENTATION_ID, get_family
 
 Optimiser = Literal["adamw", "sgd"]
 Precision = Literal["fp32", "bf16"]
@@ -41,6 +42,7 @@ class Training:
         balance: ``none``; ``sampling`` shows every class equally often; ``loss`` weighs the cross-entropy instead.
         views: Different views of each picture; epoch e shows view e modulo this.
         modality: What the views find plausible.
+        view_family: How strong the views are; one of ``eyebright_learning.views.FAMILIES``.
         precision: ``bf16`` runs the network under autocast; losses are always fp32.
         proximal_mu: FedProx: pull towards the weights this stretch started from.
         seed: Of order, dropout and sampling.
@@ -66,6 +68,7 @@ class Training:
     balance: Balance = "none"
     views: int = 8
     modality: str = "CFP"
+    view_family: str = AUGMENTATION_ID
     precision: Precision = "fp32"
     proximal_mu: float = 0.0
     seed: int = 0
@@ -92,6 +95,7 @@ class Training:
                 raise InputError(f"training: unknown {knob}", value=getattr(self, knob), fix=f"Choose of {choices}.")
         if self.balance not in ("none", "sampling", "loss"):
             raise InputError("training: unknown balance", value=self.balance)
+        get_family(self.view_family)
         if self.schedule_epochs < self.first_epoch + self.epochs:
             raise InputError(
                 "training: total_epochs is shorter than first_epoch + epochs",

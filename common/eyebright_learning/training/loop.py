@@ -75,7 +75,7 @@ def fit(
             interrupted or shared.
         EyebrightError: the loss became something that is not a number.
     """
-    check_stretch(images, classes=classes, recipe=recipe, cache=cache, modality=config.modality)
+    check_stretch(images, classes=classes, recipe=recipe, cache=cache, config=config)
     together = parallel or Parallel()
     check_together(recipe, together, images=len(images), config=config, keeps=checkpoint is not None)
     alike(network, together)
@@ -198,7 +198,8 @@ class _Fit:
 
     def _batch(self, index: Index, view: int) -> Tensor:
         digests = [self.images.digests[i] for i in index]
-        batch = augment(self.images.pixels[index], digests, view, modality=self.config.modality).to(self.device)
+        pixels, family = self.images.pixels[index], self.config.view_family
+        batch = augment(pixels, digests, view, modality=self.config.modality, family=family).to(self.device)
         return multi_view(batch, probability=self.recipe.multi_view) if self.recipe.multi_view else batch
 
     def _features(self, index: Index, view: int) -> FeatureTargets | None:

@@ -22,13 +22,13 @@ _SMALLEST_PICTURE = 32
 
 
 def check_stretch(
-    images: PreparedImages, *, classes: int, recipe: Recipe, cache: TeacherCache | None, modality: str
+    images: PreparedImages, *, classes: int, recipe: Recipe, cache: TeacherCache | None, config: Training
 ) -> None:
     """Refuse what cannot be trained.
 
     Raises:
         InputError: there are fewer than two pictures, a label is outside the classes, the recipe lacks its teacher or
-            the teacher's features, or the cache is of other pictures.
+            the teacher's features, or the cache is of other pictures or views.
     """
     if len(images) < 2:
         raise InputError(
@@ -40,8 +40,15 @@ def check_stretch(
     if cache is None or not recipe.needs_teacher:
         return
     recipe.check(has_teacher=True, has_features=not recipe.needs_features or cache.feature_shape is not None)
-    if cache.header.key.images_sha256 != images.digest() or cache.header.key.modality != modality:
+    key = cache.header.key
+    if key.images_sha256 != images.digest() or key.modality != config.modality:
         raise InputError("the teacher cache is of other pictures", fix="Open the cache with these pictures.")
+    if key.augmentation != config.view_family:
+        raise InputError(
+            "the teacher cache is of other views",
+            value=f"{key.augmentation}, not {config.view_family}",
+            fix="Build the cache with the view_family of the training.",
+        )
     if cache.header.classes != classes:
         raise InputError("the teacher has another number of classes", value=cache.header.classes)
 

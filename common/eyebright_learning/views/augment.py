@@ -5,7 +5,7 @@
   training step.
 * The ranges are narrow on purpose where they would imitate a disease: lost contrast and haze are cataract.
 * A view depends on its seed alone: not on its batch, its neighbours, or the order of calls.
-* ``AUGMENTATION_ID`` changes whenever a view's pixels change; the teacher cache is keyed by it.
+* These are the mild views, family ``views-1``. Stronger families (``families``) start from them.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from torch import Tensor
 
 from eyebright_common.errors import InputError
 from eyebright_learning.views.draws import uniforms, view_seed
-
-AUGMENTATION_ID = "views-1"
+from eyebright_learning.views.families import AUGMENTATION_ID, get_family
 
 _GREY = np.array([[0.299, 0.587, 0.114]] * 3)
 
@@ -85,7 +84,14 @@ def plain(pixels: npt.NDArray[np.uint8]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(pixels, dtype=np.float32)).permute(0, 3, 1, 2)
 
 
-def augment(pixels: npt.NDArray[np.uint8], digests: Sequence[str], view: int, *, modality: str = "CFP") -> Tensor:
+def augment(
+    pixels: npt.NDArray[np.uint8],
+    digests: Sequence[str],
+    view: int,
+    *,
+    modality: str = "CFP",
+    family: str = AUGMENTATION_ID,
+) -> Tensor:
     """Return view number ``view`` of each picture.
 
     Args:
@@ -93,17 +99,21 @@ def augment(pixels: npt.NDArray[np.uint8], digests: Sequence[str], view: int, *,
         digests: The pictures' digests, one each.
         view: View number; the same number gives the same pixels for ever.
         modality: ``CFP`` or ``OCT``; says what is plausible.
+        family: One of ``FAMILIES``; says how strong.
 
     Returns:
         float32 ``[B, 3, S, S]`` in 0–255, channels last in memory.
 
     Raises:
-        InputError: the modality is unknown.
+        InputError: the modality or the family is unknown.
     """
     if modality not in RANGES:
         raise InputError("unknown modality", value=modality, fix=f"Choose one of: {', '.join(RANGES)}.")
-    ranges = RANGES[modality]
-    seen = [_view(picture, view_seed(digest, view), ranges) for picture, digest in zip(pixels, digests, strict=True)]
+    ranges, strong = RANGES[modality], get_family(family)
+    seeds = [view_seed(digest, view) for digest in digests]
+    seen = [_view(picture, seed, ranges) for picture, seed in zip(pixels, seeds, strict=True)]
+    if strong is not None:
+        seen = [strong(picture, seed, modality) for picture, seed in zip(seen, seeds, strict=True)]
     return plain(np.stack(seen))
 
 

@@ -21,7 +21,12 @@ def view_seed(digest: str, view: int) -> int:
     return int.from_bytes(block, "little")
 
 
-def uniforms(seed: int) -> npt.NDArray[np.float64]:
-    """Return the ``DRAWS`` numbers in [0, 1) that belong to a seed."""
-    block = hashlib.blake2b(seed.to_bytes(4, "little"), digest_size=4 * DRAWS, person=b"eyebright-view").digest()
+def uniforms(seed: int, *, stream: bytes = b"eyebright-view") -> npt.NDArray[np.float64]:
+    """Return the ``DRAWS`` numbers in [0, 1) that belong to a seed; other streams give other numbers.
+
+    Args:
+        seed: Of the view.
+        stream: At most 16 bytes.
+    """
+    block = hashlib.blake2b(seed.to_bytes(4, "little"), digest_size=4 * DRAWS, person=stream).digest()
     return np.frombuffer(block, dtype="<u4").astype(np.float64) / 2.0**32
