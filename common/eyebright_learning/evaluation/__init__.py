@@ -1,4 +1,4 @@
-"""Honest numbers. Importing this room does not import torch; only ``predict`` does, when it is called.
+"""Honest numbers. Importing this room does not import torch; only ``predict`` and ``predict_tta`` do, when called.
 
 * ``metrics`` and ``EvaluationCounts`` are the one dictionary of figures that rounds, gates and reports share.
 * ``Cases``, ``Criteria`` and ``estimates`` are for judging a finished model: every statistic with an interval, on
@@ -19,6 +19,7 @@ from eyebright_learning.evaluation.patients import PatientScores, worst_eye
 from eyebright_learning.evaluation.prediction import predict
 from eyebright_learning.evaluation.statistics import quadratic_kappa
 from eyebright_learning.evaluation.strata import MIN_GROUPS, Stratum, strata
+from eyebright_learning.evaluation.test_time import predict_tta
 
 __all__ = [
     "MIN_GROUPS",
@@ -44,6 +45,7 @@ __all__ = [
     "paired_difference",
     "paired_ratio",
     "predict",
+    "predict_tta",
     "quadratic_kappa",
     "referable_score",
     "reliability",
