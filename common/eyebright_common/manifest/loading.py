@@ -4,27 +4,23 @@
   of the quality gate.
 * Work travels in small batches and only a few are in flight, so memory is the result and little else; pixel memory is
   committed as it fills.
-* Workers are spawned, never forked: a fork of a process that runs torch or gRPC threads can hang.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import partial
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from eyebright_common.errors import EyebrightError, ImageError
+from eyebright_common.errors import ImageError
 from eyebright_common.imaging import assess_quality, field_of_view, prepare, read_picture
 from eyebright_common.imaging.refusals import Pixels
 from eyebright_common.manifest.duplicates import DESCRIPTOR_SIDE, Descriptors, duplicate_descriptor
+from eyebright_common.manifest.pooling import pooled
 from eyebright_common.manifest.rows import Row
 
 _BATCH = 32
@@ -85,7 +81,7 @@ def load_prepared(
     """
     work = partial(_load_batch, modality=modality, size=size, quality_gate=quality_gate)
     batches = [list(rows[start : start + _BATCH]) for start in range(0, len(rows), _BATCH)]
-    results = map(work, batches) if workers < 2 or len(rows) < _WORTH_A_POOL else _pooled(work, batches, workers)
+    results = map(work, batches) if workers < 2 or len(rows) < _WORTH_A_POOL else pooled(work, batches, workers)
     return _collected(rows, results, size, on_progress)
 
 
@@ -137,29 +133,3 @@ def _load_one(row: Row, modality: str, size: int, quality_gate: bool) -> _Pictur
         verdict = quality.verdict
     prepared = prepare(image, modality=modality, size=size, field=field)
     return _Picture(pixels=prepared, descriptor=duplicate_descriptor(prepared), verdict=verdict)
-
-
-def _pooled(
-    work: Callable[[list[Row]], list[_Picture | str]], batches: list[list[Row]], workers: int
-) -> Iterator[list[_Picture | str]]:
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        waiting: deque[Future[list[_Picture | str]]] = deque()
-        try:
-            for batch in batches:
-                waiting.append(pool.submit(work, batch))
-                if len(waiting) > 3 * workers:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        except BrokenProcessPool:
-            raise EyebrightError(
-                "a process that loads pictures ended unexpectedly",
-                value=f"{workers} workers",
-                fix="Free memory, or load with one worker.",
-            ) from None
-
-
-def _start_worker() -> None:
-    # The processes are the parallelism; threads inside them would fight over the same cores.
-    cv2.setNumThreads(1)

@@ -42,14 +42,19 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         ManifestError: the file as a whole cannot be used.
     """
-    text = _text(path)
+    text = read_text(path)
     records = list(_json_lines(text, path) if path.suffix.lower() in {".jsonl", ".ndjson"} else _csv_lines(text, path))
     if not records:
         raise ManifestError("the manifest has no rows", value=path, fix="Add one row per picture.")
     return records
 
 
-def _text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return the text of a table.
+
+    Raises:
+        ManifestError: it cannot be read, or is not UTF-8.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
