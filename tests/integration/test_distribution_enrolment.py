@@ -126,10 +126,20 @@ def test_a_certificate_of_ours_that_never_enrolled_is_refused(network):
         client.metadata("timestamp.json")
 
 
-def test_wrong_role_is_refused(network, tmp_path):
+def test_a_hospital_reads_metadata_but_neither_reports_as_a_unit_nor_fetches_releases(network, tmp_path):
     invitation = network.operator.invite("clinic", role=Role.HOSPITAL, addresses=network.addresses)
     hospital = enrol(invitation, tmp_path / "clinic", patience=IMPATIENT)
-    with DistributionClient.connect(hospital, patience=IMPATIENT) as client, pytest.raises(TrustError):
+    with DistributionClient.connect(hospital, patience=IMPATIENT) as client:
+        assert client.metadata("timestamp.json")
+        with pytest.raises(TrustError):
+            client.report(UnitStatus(state="idle", software="1"))
+        with pytest.raises(grpc.RpcError, match="not-trusted"):
+            list(client.target(network.target_path("model.onnx"), 0))
+
+
+def test_a_certificate_of_another_role_is_refused(network):
+    authority = network.operator.authority
+    with connected(network, authority, role=Role.SERVER, name="clinic") as client, pytest.raises(TrustError):
         client.metadata("timestamp.json")
 
 

@@ -8,7 +8,7 @@
 from eyebright_common.wire.catalogue import CATALOGUE, PublicError, local_error, public_error
 from eyebright_common.wire.channel import Patience, open_channel
 from eyebright_common.wire.client import Chunk, DistributionClient
-from eyebright_common.wire.enrolment import enrol, renew_if_due
+from eyebright_common.wire.enrolment import FleetPlace, enrol, enrol_hospital, renew_if_due
 from eyebright_common.wire.fetcher import GrpcFetcher
 from eyebright_common.wire.methods import CHUNK_BYTES
 from eyebright_common.wire.report import UnitStatus, Verdicts, read_report
@@ -18,12 +18,14 @@ __all__ = [
     "CHUNK_BYTES",
     "Chunk",
     "DistributionClient",
+    "FleetPlace",
     "GrpcFetcher",
     "Patience",
     "PublicError",
     "UnitStatus",
     "Verdicts",
     "enrol",
+    "enrol_hospital",
     "local_error",
     "open_channel",
     "public_error",

@@ -19,6 +19,7 @@ from eyebright_common.wire.methods import (
     CHUNK_BYTES,
     FETCH_TARGET,
     GET_METADATA,
+    LEAVE,
     RENEW,
     REPORT,
     Method,
@@ -62,6 +63,7 @@ class DistributionClient(Closing):
         self._metadata = unary(channel, GET_METADATA)
         self._report = unary(channel, REPORT)
         self._renew = unary(channel, RENEW)
+        self._leave = unary(channel, LEAVE)
         self._target = channel.unary_stream(
             FETCH_TARGET.path,
             request_serializer=FETCH_TARGET.request.SerializeToString,
@@ -128,6 +130,15 @@ class DistributionClient(Closing):
             lambda s: self._renew(request, timeout=s), patience=self.patience, doing="renewing the certificate"
         )
         return reply.certificate_pem
+
+    def leave(self) -> None:
+        """Withdraw from the network; the certificate of this call is worth nothing afterwards.
+
+        Raises:
+            EyebrightError: the call failed; this participant is still in.
+        """
+        request = pb.LeaveRequest()
+        call_patiently(lambda s: self._leave(request, timeout=s), patience=self.patience, doing="leaving")
 
 
 def unary(channel: grpc.Channel, method: Method[RequestT, ReplyT]) -> grpc.UnaryUnaryMultiCallable[RequestT, ReplyT]:

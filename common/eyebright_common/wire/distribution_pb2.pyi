@@ -5,24 +5,30 @@ from typing import ClassVar as _ClassVar, Optional as _Optional
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class EnrollRequest(_message.Message):
-    __slots__ = ("token", "certificate_request_pem")
+    __slots__ = ("token", "certificate_request_pem", "node_public_key_pem")
     TOKEN_FIELD_NUMBER: _ClassVar[int]
     CERTIFICATE_REQUEST_PEM_FIELD_NUMBER: _ClassVar[int]
+    NODE_PUBLIC_KEY_PEM_FIELD_NUMBER: _ClassVar[int]
     token: str
     certificate_request_pem: bytes
-    def __init__(self, token: _Optional[str] = ..., certificate_request_pem: _Optional[bytes] = ...) -> None: ...
+    node_public_key_pem: bytes
+    def __init__(self, token: _Optional[str] = ..., certificate_request_pem: _Optional[bytes] = ..., node_public_key_pem: _Optional[bytes] = ...) -> None: ...
 
 class EnrollReply(_message.Message):
-    __slots__ = ("certificate_pem", "authority_pem", "root_metadata", "name")
+    __slots__ = ("certificate_pem", "authority_pem", "root_metadata", "name", "fleet_address", "site_index")
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     AUTHORITY_PEM_FIELD_NUMBER: _ClassVar[int]
     ROOT_METADATA_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    FLEET_ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    SITE_INDEX_FIELD_NUMBER: _ClassVar[int]
     certificate_pem: bytes
     authority_pem: bytes
     root_metadata: bytes
     name: str
-    def __init__(self, certificate_pem: _Optional[bytes] = ..., authority_pem: _Optional[bytes] = ..., root_metadata: _Optional[bytes] = ..., name: _Optional[str] = ...) -> None: ...
+    fleet_address: str
+    site_index: int
+    def __init__(self, certificate_pem: _Optional[bytes] = ..., authority_pem: _Optional[bytes] = ..., root_metadata: _Optional[bytes] = ..., name: _Optional[str] = ..., fleet_address: _Optional[str] = ..., site_index: _Optional[int] = ...) -> None: ...
 
 class GetMetadataRequest(_message.Message):
     __slots__ = ("name",)
@@ -77,3 +83,11 @@ class RenewReply(_message.Message):
     CERTIFICATE_PEM_FIELD_NUMBER: _ClassVar[int]
     certificate_pem: bytes
     def __init__(self, certificate_pem: _Optional[bytes] = ...) -> None: ...
+
+class LeaveRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class LeaveReply(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...

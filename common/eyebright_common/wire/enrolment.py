@@ -8,6 +8,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -27,8 +29,59 @@ def enrol(invitation: Invitation, folder: Path, *, patience: Patience | None = N
         TrustError: the folder has an identity already, or the answer does not fit the invitation.
         WireError: the server could not be reached; trying again is safe.
     """
+    return _complete(invitation, folder, _exchange(invitation, folder, node_public_key_pem=b"", patience=patience))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPlace:
+    """Where a hospital's node connects, and as whom.
+
+    Attributes:
+        name: The hospital's name in the network.
+        fleet_address: ``host:port`` of the proxy before the SuperLink.
+        site_index: The hospital's number in the federation.
+    """
+
+    name: str
+    fleet_address: str
+    site_index: int
+
+
+def enrol_hospital(
+    invitation: Invitation,
+    folder: Path,
+    *,
+    node_public_key_pem: bytes,
+    keep: Callable[[FleetPlace], None],
+    patience: Patience | None = None,
+) -> UnitIdentity:
+    """Exchange a hospital's invitation for an identity kept in ``folder``, and register its node key.
+
+    Args:
+        invitation: From the operator.
+        folder: For the identity.
+        node_public_key_pem: Public half of the Flower node key, EC P-384.
+        keep: Writes down what the server answered; called before the identity is complete, so that a power loss in
+            between is mended by asking again.
+        patience: How long to wait for the server.
+
+    Raises:
+        EyebrightError: as ``enrol``.
+    """
+    reply = _exchange(invitation, folder, node_public_key_pem=node_public_key_pem, patience=patience)
+    if not reply.fleet_address:
+        raise TrustError("the server runs no rounds", value=invitation.enrolment_address, fix="Ask the operator.")
+    keep(FleetPlace(name=reply.name, fleet_address=reply.fleet_address, site_index=reply.site_index))
+    return _complete(invitation, folder, reply)
+
+
+def _exchange(
+    invitation: Invitation, folder: Path, *, node_public_key_pem: bytes, patience: Patience | None
+) -> pb.EnrollReply:
     request_pem = UnitIdentity.begin(folder, name=invitation.name, role=invitation.role)
-    request = pb.EnrollRequest(token=invitation.token, certificate_request_pem=request_pem)
+    request = pb.EnrollRequest(
+        token=invitation.token, certificate_request_pem=request_pem, node_public_key_pem=node_public_key_pem
+    )
     with open_channel(invitation.enrolment_address, invitation.authority_pem.encode()) as channel:
         enroll = unary(channel, ENROLL)
         reply = call_patiently(lambda s: enroll(request, timeout=s), patience=patience or Patience(), doing="enrolling")
@@ -36,6 +89,10 @@ def enrol(invitation: Invitation, folder: Path, *, patience: Patience | None = N
         raise TrustError(
             "the server answered for another network or name", fix="Ask the operator for a new invitation."
         )
+    return reply
+
+
+def _complete(invitation: Invitation, folder: Path, reply: pb.EnrollReply) -> UnitIdentity:
     return UnitIdentity.complete(
         folder,
         certificate_pem=reply.certificate_pem,

@@ -53,6 +53,7 @@ FETCH_TARGET = Method(
 )
 REPORT = Method(service=DISTRIBUTION_SERVICE, name="Report", request=pb.ReportRequest, reply=pb.ReportReply)
 RENEW = Method(service=DISTRIBUTION_SERVICE, name="Renew", request=pb.RenewRequest, reply=pb.RenewReply)
+LEAVE = Method(service=DISTRIBUTION_SERVICE, name="Leave", request=pb.LeaveRequest, reply=pb.LeaveReply)
 
-METHODS = (ENROLL, GET_METADATA, FETCH_TARGET, REPORT, RENEW)
+METHODS = (ENROLL, GET_METADATA, FETCH_TARGET, REPORT, RENEW, LEAVE)
 CHUNK_BYTES = 256 * 1024  # the fastest with mutual TLS: smaller pays per message, larger per copy

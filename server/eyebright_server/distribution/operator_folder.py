@@ -23,6 +23,8 @@ from eyebright_server.release.repository import ReleaseRepository, utc_now
 
 ENROLMENT_PORT = 7441
 DISTRIBUTION_PORT = 7442
+FLEET_PORT = 7443
+SUPERLINK_PORT = 7444
 INVITATION_VALIDITY = timedelta(hours=72)
 
 
@@ -41,6 +43,8 @@ class ServerSettings(Document):
         hosts: Names and addresses under which units reach the server; they stand in its certificate.
         enrolment_port: Port of the enrolment service.
         distribution_port: Port of the distribution service.
+        fleet_port: Port of nginx, where hospitals' nodes connect.
+        superlink_port: Port of the SuperLink, on loopback only.
         records_url: SQLAlchemy URL of the records; None for the file in this folder.
     """
 
@@ -48,15 +52,25 @@ class ServerSettings(Document):
     hosts: tuple[str, ...] = Field(min_length=1)
     enrolment_port: int = Field(default=ENROLMENT_PORT, ge=0, le=65535)
     distribution_port: int = Field(default=DISTRIBUTION_PORT, ge=0, le=65535)
+    fleet_port: int = Field(default=FLEET_PORT, ge=1, le=65535)
+    superlink_port: int = Field(default=SUPERLINK_PORT, ge=1, le=65535)
     records_url: str | None = None
 
     @property
     def addresses(self) -> ServerAddresses:
         """Where units reach the server when it runs as configured."""
-        host = f"[{self.hosts[0]}]" if ":" in self.hosts[0] else self.hosts[0]
         return ServerAddresses(
-            enrolment=f"{host}:{self.enrolment_port}", distribution=f"{host}:{self.distribution_port}"
+            enrolment=f"{self._host}:{self.enrolment_port}", distribution=f"{self._host}:{self.distribution_port}"
         )
+
+    @property
+    def fleet_address(self) -> str:
+        """Where hospitals' nodes connect, ``host:port``."""
+        return f"{self._host}:{self.fleet_port}"
+
+    @property
+    def _host(self) -> str:
+        return f"[{self.hosts[0]}]" if ":" in self.hosts[0] else self.hosts[0]
 
 
 class OperatorFolder(Closing):
@@ -87,6 +101,8 @@ class OperatorFolder(Closing):
         hosts: Sequence[str] = ("127.0.0.1", "localhost"),
         enrolment_port: int = ENROLMENT_PORT,
         distribution_port: int = DISTRIBUTION_PORT,
+        fleet_port: int = FLEET_PORT,
+        superlink_port: int = SUPERLINK_PORT,
         records_url: str | None = None,
         clock: Callable[[], datetime] = utc_now,
         passphrase: bytes | None = None,
@@ -98,6 +114,8 @@ class OperatorFolder(Closing):
             hosts: Under which units reach the server; the first is the one invitations name.
             enrolment_port: Port of the enrolment service.
             distribution_port: Port of the distribution service.
+            fleet_port: Port of nginx, where hospitals' nodes connect.
+            superlink_port: Port of the SuperLink, on loopback only.
             records_url: SQLAlchemy URL, when the records are not to be a file here.
             clock: The present time, UTC.
             passphrase: To encrypt the offline signing keys with.
@@ -112,6 +130,8 @@ class OperatorFolder(Closing):
             hosts=tuple(hosts),
             enrolment_port=enrolment_port,
             distribution_port=distribution_port,
+            fleet_port=fleet_port,
+            superlink_port=superlink_port,
             records_url=records_url,
         )
         CertificateAuthority.create(folder / "ca", now=clock())

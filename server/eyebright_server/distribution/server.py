@@ -72,7 +72,11 @@ class DistributionServer:
         )
         certificates = Certificates(operator.authority, clock=operator.clock, validity=certificate_validity)
         enrolment = EnrolmentService(
-            operator.records, certificates, lambda: operator.repository.root_metadata, rate=enrolment_rate
+            operator.records,
+            certificates,
+            lambda: operator.repository.root_metadata,
+            fleet_address=operator.settings.fleet_address,
+            rate=enrolment_rate,
         )
         files = PublishedFiles(operator.repository.folder)
         distribution = DistributionService(operator.records, certificates, files, rate=distribution_rate)

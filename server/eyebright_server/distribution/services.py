@@ -14,7 +14,7 @@ import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 
-from eyebright_common.errors import InputError
+from eyebright_common.errors import InputError, TrustError
 from eyebright_common.trust import (
     CertificateAuthority,
     IssuedCertificate,
@@ -32,6 +32,7 @@ from eyebright_common.wire.methods import (
     ENROLMENT_SERVICE,
     FETCH_TARGET,
     GET_METADATA,
+    LEAVE,
     RENEW,
     REPORT,
 )
@@ -47,10 +48,12 @@ from eyebright_server.distribution.calls import (
 from eyebright_server.distribution.limits import Rate, RateLimiter
 from eyebright_server.distribution.published_files import PublishedFiles, read_chunk
 from eyebright_server.records import Records
+from eyebright_server.superlink.registrations import register_node
 
 ENROLMENT_RATE = Rate(burst=20, per_second=0.5)
 DISTRIBUTION_RATE = Rate(burst=200, per_second=10)
 LONGEST_NAME = 512
+TEACHERS = "teachers/"
 
 
 class Certificates:
@@ -83,11 +86,13 @@ class EnrolmentService:
         certificates: Certificates,
         root_metadata: Callable[[], bytes],
         *,
+        fleet_address: str = "",
         rate: Rate = ENROLMENT_RATE,
     ) -> None:
         self._records = records
         self._certificates = certificates
         self._root_metadata = root_metadata
+        self._fleet_address = fleet_address
         self._limiter = RateLimiter(rate, time.monotonic)
 
     def handler(self) -> Handler:
@@ -105,12 +110,19 @@ class EnrolmentService:
             now=self._certificates.clock(),
             issue=self._certificates.issue(request.certificate_request_pem),
         )
-        return pb.EnrollReply(
+        reply = pb.EnrollReply(
             certificate_pem=certificate,
             authority_pem=self._certificates.authority.certificate_pem,
             root_metadata=self._root_metadata(),
             name=name,
         )
+        if request.node_public_key_pem:
+            # Its own transaction, after the invitation's: cut in between, the hospital asks again and it is made up.
+            node = register_node(
+                self._records, name=name, public_key_pem=request.node_public_key_pem, now=self._certificates.clock()
+            )
+            reply.site_index, reply.fleet_address = node.site_index, self._fleet_address
+        return reply
 
 
 class DistributionService:
@@ -131,6 +143,7 @@ class DistributionService:
             stream_handler(FETCH_TARGET, self._fetch_target),
             unary_handler(REPORT, self._take_report),
             unary_handler(RENEW, self._renew),
+            unary_handler(LEAVE, self._leave),
         ]
         return service(DISTRIBUTION_SERVICE, dict(handlers))
 
@@ -141,6 +154,8 @@ class DistributionService:
     async def _fetch_target(self, request: pb.FetchTargetRequest, context: Context) -> AsyncIterator[pb.TargetChunk]:
         peer = self._admitted(context)
         await asyncio.to_thread(self._authorise, peer)
+        if peer.role is Role.HOSPITAL and not request.path.startswith(TEACHERS):
+            raise TrustError("a hospital fetches teachers only", value=peer.uri)
         path, total = await asyncio.to_thread(self._files.target, _short(request.path), request.offset)
         offset = request.offset
         while True:
@@ -161,20 +176,31 @@ class DistributionService:
             certificate_pem=await asyncio.to_thread(self._renewed, peer, request.certificate_request_pem)
         )
 
+    async def _leave(self, request: pb.LeaveRequest, context: Context) -> pb.LeaveReply:
+        peer = self._admitted(context)
+        await asyncio.to_thread(self._withdraw, peer)
+        return pb.LeaveReply()
+
     def _admitted(self, context: Context) -> PeerIdentity:
         peer = peer_identity(context)
         self._limiter.spend(peer.uri)
         return peer
 
     def _authorise(self, peer: PeerIdentity) -> None:
-        self._records.authorise(peer, role=Role.UNIT, now=self._certificates.clock())
+        # Units and hospitals read the same signed metadata; a certificate of another role is refused.
+        role = Role.HOSPITAL if peer.role is Role.HOSPITAL else Role.UNIT
+        self._records.authorise(peer, role=role, now=self._certificates.clock())
+
+    def _withdraw(self, peer: PeerIdentity) -> None:
+        self._authorise(peer)
+        self._records.revoke(peer.name, now=self._certificates.clock(), role=peer.role)
 
     def _authorised_metadata(self, peer: PeerIdentity, name: str) -> bytes:
         self._authorise(peer)
         return self._files.metadata(_short(name))
 
     def _keep_report(self, peer: PeerIdentity, status_json: str) -> None:
-        self._authorise(peer)
+        self._records.authorise(peer, role=Role.UNIT, now=self._certificates.clock())
         self._records.keep_report(peer.name, read_report(status_json), now=self._certificates.clock())
 
     def _renewed(self, peer: PeerIdentity, request_pem: bytes) -> bytes:
