@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 
-def torchrun(script: Path, *arguments: str, processes: int = 2) -> None:
-    """Run a script under torchrun, one thread each and without a GPU, and wait for it."""
+def torchrun(script: Path | str, *arguments: str, processes: int = 2) -> None:
+    """Run a script (or ``-m`` and a module) under torchrun, one thread each and without a GPU, and wait for it."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     environment["PYTHONPATH"] = os.pathsep.join(folder for folder in sys.path if folder)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]

@@ -40,7 +40,7 @@ class DuplicateFacts(Document):
     """Copies that were found.
 
     Attributes:
-        clusters: Sets of pictures that are copies of one another.
+        clusters: Sets of pictures that are copies of one another, held-out ones that were compared included.
         images: Pictures in them.
         across_patients: Those sets that join different patient ids.
         largest: Pictures in the largest of them.

@@ -66,10 +66,10 @@ def prepare(
     if as_json:
         typer.echo(facts.model_dump_json())
         return
-    table = Table("part", "pictures", "patients", *facts.classes)
+    graded = facts.classes if any(part.labels for part in facts.parts.values()) else ()
+    table = Table("part", "pictures", "patients", *graded)
     for name, part in facts.parts.items():
-        counts = (str(part.labels[label]) if part.labels else "-" for label in facts.classes)
-        table.add_row(name, str(part.pictures), str(part.patients), *counts)
+        table.add_row(name, str(part.pictures), str(part.patients), *(str(part.labels[label]) for label in graded))
     console = Console(soft_wrap=True, highlight=False, markup=False)
     console.print(f"Task {facts.task}, {facts.image_size} px, {facts.rows:,} rows and files:")
     console.print(table)

@@ -29,9 +29,7 @@ def pretrain(
     batch_size: Annotated[int | None, typer.Option(min=2, help="Over all processes. Default 128; smoke 16.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Peak. Default 5e-4; smoke 1e-3.")] = None,
     precision: Annotated[Literal["fp32", "bf16"], typer.Option(help="bf16 is for GPUs.")] = "fp32",
-    device: Annotated[
-        Literal["auto", "cpu", "cuda"], typer.Option(help="auto takes GPUs where there are any.")
-    ] = "auto",
+    device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: GPUs where there are any.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of order, views, masks and weights.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads of each process.")] = None,
     smoke: Annotated[
@@ -39,9 +37,7 @@ def pretrain(
     ] = False,
     resume: Annotated[bool, typer.Option("--resume", help="Continue a run that was killed.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Begin again in a folder in use.")] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON object; epochs go to standard error.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object; epochs to standard error.")] = False,
 ) -> None:
     """Pre-train an encoder without labels; exit code 1 when it collapsed, and its weights are kept all the same."""
     # Imported here: torch takes seconds, and the server's other commands do without.

@@ -1,0 +1,140 @@
+"""The two published recipes, as far as the teacher is concerned.
+
+| | fundus-vit | oct-convnext |
+|---|---|---|
+| loss | cross-entropy | focal, gamma 2 |
+| balance | every class is shown equally often | class weights in the loss |
+| views | mild | RandAugment's, for teachers |
+| from an encoder of ``pretrain`` | layer-wise rates, 0.75 per layer | - |
+| from given weights | gentler rate | backbone frozen at first, then at a fifth of the head's rate |
+| last third of the passes | - | weights averaged |
+
+* A frozen backbone and rates of its own make sense for a body that knows something: from random weights they are off.
+* A short training has no room for a frozen start or an average; ``training`` leaves them out rather than refuse it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from eyebright_common.errors import InputError
+from eyebright_learning.training import TeacherTraining
+from eyebright_learning.training.config import Balance, Precision
+from eyebright_learning.views import AUGMENTATION_ID, STRONG_TEACHER
+
+Start = Literal["random", "weights", "pretrained", "pretraining"]
+_LONG_ENOUGH = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TeacherRecipe:
+    """What a recipe fixes about its teacher.
+
+    Attributes:
+        name: As written on the command line.
+        focal: Gamma of the focal loss; 0 is plain cross-entropy.
+        balance: How rare classes are made up for.
+        view_family: How strong the views are.
+        rate: Peak rate from random weights.
+        rate_from_weights: Peak rate from given weights.
+        backbone_part: From given weights, the body's rate as a part of the head's; 1 is off.
+        frozen_epochs: From given weights, passes of the head alone, at most a tenth of all.
+        layer_decay: From a pre-trained encoder, the rate of a layer as a part of the next one's.
+        averaging_start: Part of the schedule after which weights are averaged; 1 is off.
+        smoke_teacher: A tiny network of the same family.
+    """
+
+    name: str
+    focal: float = 0.0
+    balance: Balance = "sampling"
+    view_family: str = AUGMENTATION_ID
+    rate: float = 1e-3
+    rate_from_weights: float = 5e-4
+    backbone_part: float = 1.0
+    frozen_epochs: int = 0
+    layer_decay: float = 1.0
+    averaging_start: float = 1.0
+    smoke_teacher: str
+
+    def training(
+        self,
+        *,
+        start: Start,
+        epochs: int,
+        batch_size: int,
+        modality: str,
+        precision: Precision = "fp32",
+        learning_rate: float | None = None,
+        layer_decay: float | None = None,
+        seed: int = 0,
+        threads: int | None = None,
+    ) -> TeacherTraining:
+        """Return how a teacher is trained.
+
+        Args:
+            start: What it starts from.
+            epochs: Passes over the pictures, of each member of an ensemble.
+            batch_size: Over all processes.
+            modality: What the views find plausible.
+            precision: Of the network.
+            learning_rate: Peak; None is the recipe's.
+            layer_decay: None is the recipe's.
+            seed: Of order, views and dropout.
+            threads: Processor threads.
+
+        Raises:
+            InputError: the configuration means nothing; the message names the knob.
+        """
+        usual = self.rate if start == "random" else self.rate_from_weights
+        config = TeacherTraining(
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate or usual,
+            balance=self.balance,
+            modality=modality,
+            view_family=self.view_family,
+            precision=precision,
+            seed=seed,
+            threads=threads,
+        )
+        if layer_decay is not None or start == "pretraining":
+            config = replace(config, layer_decay=self.layer_decay if layer_decay is None else layer_decay)
+        elif start != "random" and self.backbone_part < 1.0:
+            config = replace(
+                config,
+                backbone_learning_rate=self.backbone_part * config.learning_rate,
+                frozen_epochs=min(self.frozen_epochs, epochs // 10),
+            )
+        return replace(config, averaging_start=self.averaging_start) if epochs >= _LONG_ENOUGH else config
+
+
+RECIPES: dict[str, TeacherRecipe] = {
+    recipe.name: recipe
+    for recipe in (
+        TeacherRecipe(name="fundus-vit", layer_decay=0.75, smoke_teacher="test_vit"),
+        TeacherRecipe(
+            name="oct-convnext",
+            focal=2.0,
+            balance="loss",
+            view_family=STRONG_TEACHER,
+            rate_from_weights=1e-4,
+            backbone_part=0.2,
+            frozen_epochs=5,
+            averaging_start=2 / 3,
+            smoke_teacher="test_convnext2",
+        ),
+    )
+}
+
+
+def get_recipe(name: str | None, *, modality: str) -> TeacherRecipe:
+    """Return the recipe of that name; without a name, the one for this kind of pictures.
+
+    Raises:
+        InputError: no recipe has that name.
+    """
+    wanted = name or ("oct-convnext" if modality == "OCT" else "fundus-vit")
+    if wanted not in RECIPES:
+        raise InputError("unknown recipe", value=wanted, fix=f"Choose one of: {', '.join(RECIPES)}.")
+    return RECIPES[wanted]

@@ -1,0 +1,127 @@
+"""``teacher.json``: what a teacher is, what it was made from, how it learnt and how good it is.
+
+* Figures are of calibrated probabilities of single pictures, with 95 % intervals from resamples of whole groups.
+* The temperature was fitted on the validation part, so that part's calibration error is flattered; the test part's,
+  where there is one, is not.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+
+from eyebright_common.documents import Document
+from eyebright_common.tasks import ScreeningTask
+from eyebright_learning.data import PreparedImages
+from eyebright_learning.evaluation import Cases, Criteria, estimates, predict, softmax
+from eyebright_learning.models import Teacher
+from eyebright_learning.training.records import EpochRecord
+
+REPLICATES = 1000
+
+
+class Figure(Document):
+    """A figure and how sure it is; None where it is not defined.
+
+    Attributes:
+        value: On the pictures themselves.
+        lower: End of its interval.
+        upper: End of its interval.
+    """
+
+    value: float | None
+    lower: float | None
+    upper: float | None
+
+
+class Measured(Document):
+    """How good a teacher is on one part.
+
+    Attributes:
+        pictures: In the part.
+        groups: Patient-or-duplicate clusters, which are what is resampled.
+        figures: By flat name, e.g. ``balanced_accuracy`` or ``recall.glaucoma``.
+    """
+
+    pictures: int
+    groups: int
+    figures: dict[str, Figure]
+
+
+class StartFacts(Document):
+    """What a teacher started from.
+
+    Attributes:
+        kind: ``random``, ``weights``, ``pretrained`` (published, downloaded) or ``pretraining``.
+        sha256: Of the file, where there was one.
+    """
+
+    kind: str
+    sha256: str | None = None
+
+
+class TeacherRecord(Document):
+    """All that is known about a teacher.
+
+    Attributes:
+        schema_version: Of this file.
+        task: Name of the task.
+        classes: In logit order.
+        architecture: The name that ``build_teacher`` takes.
+        image_size: Side of its pictures in pixels.
+        parameters: Learnable values.
+        weights: Name of its file, in the same folder.
+        sha256: Of that file: what plans and caches know the teacher by.
+        temperature: Fitted on the validation part.
+        start: What it started from.
+        recipe: Name of the recipe.
+        losses: Knobs of the loss.
+        training: Every knob of the training.
+        parts_sha256: Of the pictures of every part.
+        steps: Optimiser steps, of all members of an ensemble together.
+        examples: Pictures seen, repeats counted.
+        processes: That trained together.
+        device: Where.
+        code_version: Of Eyebright.
+        libraries: Versions of what computed it.
+        history: One record per epoch.
+        validation: On the part that fitted the temperature.
+        test: On the part nobody looked at before.
+    """
+
+    schema_version: int = Field(default=1, ge=1, le=1)
+    task: str
+    classes: tuple[str, ...]
+    architecture: str
+    image_size: int
+    parameters: int
+    weights: str
+    sha256: str
+    temperature: float
+    start: StartFacts
+    recipe: str
+    losses: dict[str, float]
+    training: dict[str, Any]
+    parts_sha256: dict[str, str]
+    steps: int
+    examples: int
+    processes: int
+    device: str
+    code_version: str
+    libraries: dict[str, str]
+    history: tuple[EpochRecord, ...]
+    validation: Measured
+    test: Measured | None = None
+
+
+def measure(teacher: Teacher, images: PreparedImages, task: ScreeningTask, *, seed: int = 0) -> Measured:
+    """Return how good a calibrated teacher is on these pictures."""
+    probabilities = softmax(predict(teacher, images.pixels), temperature=float(teacher.temperature))
+    cases = Cases.of(probabilities, images.labels, groups=images.groups, task=task)
+    found = estimates({"pictures": cases}, Criteria(), replicates=REPLICATES, seed=seed)["pictures"]
+    return Measured(
+        pictures=len(images),
+        groups=len(set(images.groups.tolist())),
+        figures={name: Figure(**estimate.to_dict()) for name, estimate in found.items()},
+    )
