@@ -20,12 +20,19 @@ from eyebright_common.errors import InputError
 from eyebright_common.release import read_release
 from eyebright_common.trust import Role
 from eyebright_server.distribution import DistributionServer, OperatorFolder, ServerAddresses, serve_until_stopped
-from eyebright_server.distribution.operator_folder import DISTRIBUTION_PORT, ENROLMENT_PORT
+from eyebright_server.distribution.operator_folder import (
+    DISTRIBUTION_PORT,
+    ENROLMENT_PORT,
+    FLEET_PORT,
+    SUPERLINK_PORT,
+)
 from eyebright_server.release.repository import utc_now
+from eyebright_server.superlink.up_command import up
 from eyebright_server.teacher.commands import app as teacher_app
 
 app = typer.Typer(no_args_is_help=True, help="Central server: serve releases, invite units, look after the repository.")
 app.add_typer(teacher_app, name="teacher")
+app.command()(up)
 PASSPHRASE_VARIABLE = "EYEBRIGHT_KEY_PASSPHRASE"
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
@@ -41,6 +48,8 @@ def init(
     ] = None,
     enrolment_port: Annotated[int, typer.Option(min=1, max=65535)] = ENROLMENT_PORT,
     distribution_port: Annotated[int, typer.Option(min=1, max=65535)] = DISTRIBUTION_PORT,
+    fleet_port: Annotated[int, typer.Option(min=1, max=65535, help="Of nginx, for hospitals.")] = FLEET_PORT,
+    superlink_port: Annotated[int, typer.Option(min=1, max=65535, help="On loopback only.")] = SUPERLINK_PORT,
     as_json: AsJson = False,
 ) -> None:
     """Make the authority, the signing keys, an empty signed repository and the records.
@@ -52,6 +61,8 @@ def init(
         hosts=host or ("127.0.0.1", "localhost"),
         enrolment_port=enrolment_port,
         distribution_port=distribution_port,
+        fleet_port=fleet_port,
+        superlink_port=superlink_port,
         passphrase=_passphrase(),
     )
     operator.close()
