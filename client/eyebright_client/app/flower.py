@@ -36,7 +36,7 @@ from flwr.common.serde import recorddict_to_proto
 from eyebright_client.app.site import Site
 from eyebright_client.app.work import evaluate_global, train_round
 from eyebright_client.audit import Crossing, record
-from eyebright_client.policy import approve, read_policy
+from eyebright_client.policy import Policy, approve, note_asked, read_policy, refuse_while_paused
 from eyebright_common import exchange
 from eyebright_common.errors import EyebrightError, InputError, PlanRefused
 from eyebright_common.exchange import Refusal
@@ -96,15 +96,15 @@ def _answer(handler: Handler, sites: tuple[str, ...], message: Message, context:
 
 
 def _train(site: Site, request: _Request) -> RecordDict:
-    policy = read_policy(site.folder)
-    approve(policy, request.plan, round_number=request.round, rows=site.rows("train"))
+    policy = _consent(site, request)
     trained = train_round(site, request.plan, request.arrays, round_number=request.round, threads=policy.threads)
     numbers: dict[str, MetricRecordValues] = {
         exchange.NUM_EXAMPLES: trained.examples,
         exchange.STEPS: trained.steps,
         exchange.SITE_INDEX: site.index,
-        **{exchange.LOSS_PREFIX + name: value for name, value in trained.losses.items()},
     }
+    if "losses" in policy.fields:
+        numbers.update({exchange.LOSS_PREFIX + name: value for name, value in trained.losses.items()})
     arrays = ArrayRecord({name: Array(array) for name, array in trained.arrays.items()})
     return RecordDict(
         {exchange.ARRAYS: arrays, exchange.METRICS: MetricRecord(numbers), exchange.CONFIG: _echo(request)}
@@ -112,8 +112,9 @@ def _train(site: Site, request: _Request) -> RecordDict:
 
 
 def _evaluate(site: Site, request: _Request) -> RecordDict:
-    policy = read_policy(site.folder)
-    approve(policy, request.plan, round_number=request.round, rows=site.rows("train"))
+    policy = _consent(site, request)
+    if "counts" not in policy.fields:
+        raise PlanRefused("counts may not leave this hospital")
     counts = evaluate_global(site, request.plan, request.arrays, threads=policy.threads)
     numbers: dict[str, MetricRecordValues] = {
         exchange.NUM_EXAMPLES: site.rows("validation"),
@@ -127,7 +128,7 @@ def _query(site: Site, request: _Request) -> RecordDict:
     """Say who this is and whether it will take part; how much data it has, only to an approved plan."""
     numbers: dict[str, MetricRecordValues] = {exchange.SITE_INDEX: site.index}
     try:
-        approve(read_policy(site.folder), request.plan, round_number=request.round, rows=site.rows("train"))
+        _consent(site, request)
         numbers[exchange.TRAIN_ROWS] = site.rows("train")
         numbers[exchange.VALIDATION_ROWS] = site.rows("validation")
         numbers[exchange.STATUS] = exchange.READY
@@ -135,6 +136,16 @@ def _query(site: Site, request: _Request) -> RecordDict:
         log.error("%s: cannot take part: %s", site.folder, error)
         numbers[exchange.STATUS] = int(_refusal_for(error))
     return RecordDict({exchange.METRICS: MetricRecord(numbers), exchange.CONFIG: _echo(request)})
+
+
+def _consent(site: Site, request: _Request) -> Policy:
+    """Return the hospital's policy when this request keeps it, and keep the plan for a person to read."""
+    note_asked(site.folder, request.plan)
+    refuse_while_paused(site.folder)
+    policy = read_policy(site.folder)
+    now = datetime.now()  # noqa: DTZ005  # the policy's hours are those of the clock on the hospital's wall
+    approve(policy, request.plan, round_number=request.round, rows=site.rows("train"), now=now)
+    return policy
 
 
 def _echo(request: _Request) -> ConfigRecord:

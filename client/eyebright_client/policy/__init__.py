@@ -1,5 +1,17 @@
 """What a hospital agrees to; the server cannot override it."""
 
 from eyebright_client.policy.approval import Policy, approve, read_policy
+from eyebright_client.policy.asked_plans import asked_plans, note_asked
+from eyebright_client.policy.pausing import is_paused, pause, refuse_while_paused, resume
 
-__all__ = ["Policy", "approve", "read_policy"]
+__all__ = [
+    "Policy",
+    "approve",
+    "asked_plans",
+    "is_paused",
+    "note_asked",
+    "pause",
+    "read_policy",
+    "refuse_while_paused",
+    "resume",
+]

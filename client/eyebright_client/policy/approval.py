@@ -4,20 +4,29 @@
   changed plan.
 * A round outside the plan's own rounds is refused, so an approval cannot be stretched into more training.
 * Fewer training rows than ``min_rows`` is refused: an average over very few patients describes those patients.
-* How many processor threads training may use is the hospital's choice; equal numbers make two runs equal bit for bit.
+* Work begins only within ``hours``, by the hospital's own clock; what has begun is finished.
+* The caps on epochs hold whatever the plan says, approved or not.
+* ``fields`` names what may leave beside the student itself and the number of pictures, without which there is no
+  average: a loss that is not named is left out, counts that are not named are refused.
+* How many processor threads training may use, and how far it stands back (``nice``), is the hospital's choice; equal
+  threads make two runs equal bit for bit.
 """
 
 from __future__ import annotations
 
+import re
+from datetime import datetime, time
 from pathlib import Path
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from eyebright_common.documents import Document, problems_of
 from eyebright_common.errors import InputError, PlanRefused
 from eyebright_common.plan import Plan, Sha256
 
 FILE_NAME = "policy.json"
+_HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
 
 
 class Policy(Document):
@@ -27,11 +36,33 @@ class Policy(Document):
         approved_plans: Digests of the plans a person has approved.
         min_rows: Fewest training images with which this hospital takes part.
         threads: Processor threads a round may use.
+        nice: How far the work stands back behind other programs, 0 to 19.
+        hours: When work may begin, e.g. ``["20:00-06:00"]``, local time; empty means always.
+        max_local_epochs: Most epochs in one round.
+        max_total_epochs: Most epochs over all rounds of a plan.
+        fields: What may leave beside the student and the number of pictures.
     """
 
     approved_plans: tuple[Sha256, ...] = ()
     min_rows: int = Field(default=1, ge=1)
     threads: int = Field(default=2, ge=1, le=256)
+    nice: int = Field(default=0, ge=0, le=19)
+    hours: tuple[str, ...] = ()
+    max_local_epochs: int | None = Field(default=None, ge=1)
+    max_total_epochs: int | None = Field(default=None, ge=1)
+    fields: tuple[Literal["losses", "counts"], ...] = ("losses", "counts")
+
+    @field_validator("hours")
+    @classmethod
+    def _readable_hours(cls, hours: tuple[str, ...]) -> tuple[str, ...]:
+        for span in hours:
+            if _HOURS.fullmatch(span) is None:
+                raise ValueError(f"{span!r} is not a span of hours such as 20:00-06:00")
+        return hours
+
+    def open_at(self, moment: datetime) -> bool:
+        """Whether work may begin at ``moment``, read as local time; a span may reach over midnight."""
+        return not self.hours or any(_within(span, moment.time()) for span in self.hours)
 
 
 def read_policy(site: Path) -> Policy:
@@ -50,8 +81,15 @@ def read_policy(site: Path) -> Policy:
         raise InputError(f"the policy cannot be used: {problem}", value=path, fix="Correct it.") from None
 
 
-def approve(policy: Policy, plan: Plan, *, round_number: int, rows: int) -> None:
+def approve(policy: Policy, plan: Plan, *, round_number: int, rows: int, now: datetime | None = None) -> None:
     """Return when the hospital agrees to round ``round_number`` of ``plan`` on ``rows`` training images.
+
+    Args:
+        policy: The hospital's.
+        plan: What is asked.
+        round_number: From 1.
+        rows: Training images here.
+        now: Local time; None leaves the hours out.
 
     Raises:
         PlanRefused: naming the rule that was not kept.
@@ -62,3 +100,18 @@ def approve(policy: Policy, plan: Plan, *, round_number: int, rows: int) -> None
         raise PlanRefused("the round is outside the approved plan", value=f"{round_number} of {plan.rounds}")
     if rows < policy.min_rows:
         raise PlanRefused("too few training images to take part", value=f"{rows}, the policy asks {policy.min_rows}")
+    if policy.max_local_epochs is not None and plan.local_epochs > policy.max_local_epochs:
+        found = f"{plan.local_epochs}, the policy allows {policy.max_local_epochs}"
+        raise PlanRefused("too many epochs in a round", value=found)
+    if policy.max_total_epochs is not None and plan.local_epochs * plan.rounds > policy.max_total_epochs:
+        found = f"{plan.local_epochs * plan.rounds}, the policy allows {policy.max_total_epochs}"
+        raise PlanRefused("too many epochs over all rounds", value=found)
+    if now is not None and not policy.open_at(now):
+        raise PlanRefused("outside the hours of this hospital", value=f"{now:%H:%M}, allowed {', '.join(policy.hours)}")
+
+
+def _within(span: str, moment: time) -> bool:
+    begin, end = (time.fromisoformat(part) for part in span.split("-"))
+    if begin <= end:
+        return begin <= moment < end
+    return moment >= begin or moment < end
