@@ -7,13 +7,10 @@ import sys
 from pathlib import Path
 
 import pytest
-import torch
 
 from command_line import exit_code
-from eyebright_common.errors import InputError
-from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import build_teacher
-from eyebright_learning.training import TeacherTraining, fit, train_teacher
+from eyebright_learning.training import TeacherTraining, train_teacher
 from eyebright_learning.training.parallel import Parallel, joined
 from eyebright_learning.training.records import EpochRecord
 from eyebright_server.teacher.record import TeacherRecord
@@ -83,31 +80,6 @@ def test_with_batch_statistics_all_processes_end_with_one_teacher(found: list[di
 @pytest.mark.slow
 def test_a_training_of_two_processes_is_continued_bit_for_bit(found: list[dict]) -> None:
     assert all(one["resumed"] for one in found)
-
-
-def test_distillation_in_several_processes_is_refused() -> None:
-
-    with pytest.raises(InputError, match="labels alone"):
-        fit(
-            torch.nn.Linear(1, 4),
-            striped_pictures(8),
-            classes=4,
-            recipe=Recipe(ce=1.0, kd=0.0, dist=0.0, multi_view=0.5),
-            config=CONFIG,
-            parallel=Parallel(rank=0, world_size=2),
-        )
-
-
-def test_a_batch_smaller_than_the_processes_is_refused_before_training() -> None:
-    with pytest.raises(InputError, match="batch_size"):
-        fit(
-            torch.nn.Linear(1, 4),
-            striped_pictures(8),
-            classes=4,
-            recipe=Recipe.supervised(),
-            config=CONFIG,
-            parallel=Parallel(rank=0, world_size=16),
-        )
 
 
 if __name__ == "__main__":

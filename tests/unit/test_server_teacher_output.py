@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,8 @@ def test_beginning_again_deletes_what_a_run_wrote_and_nothing_else(tmp_path: Pat
     (tmp_path / "thesis.txt").touch()
     clear_output(tmp_path, ("checkpoint", "teacher.json", "absent"))
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_the_server_s_other_commands_start_without_torch() -> None:
+    look = "import sys, eyebright_server.commands; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", look], check=False).returncode == 0

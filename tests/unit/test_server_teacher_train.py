@@ -14,6 +14,7 @@ from eyebright_common.errors import InputError
 from eyebright_learning.evaluation import predict, softmax
 from eyebright_learning.models import build_student, read_teacher, save_weights
 from eyebright_learning.pretraining import EncoderConfig, build_encoder, save_encoder
+from eyebright_learning.views import STRONG_TEACHER
 from eyebright_server.teacher.facts import read_facts, read_part
 from eyebright_server.teacher.recipes import RECIPES, get_recipe
 from eyebright_server.teacher.record import TeacherRecord
@@ -87,7 +88,21 @@ def test_the_oct_recipe_runs_to_its_end_on_its_own_network(tmp_path: Path, capsy
     record = record_of(tmp_path / "out")
     assert (record.recipe, record.architecture, record.losses) == ("oct-convnext", "test_convnext2", {"focal": 2.0})
     assert record.training["averaging_start"] == pytest.approx(2 / 3)
+    assert record.training["view_family"] == STRONG_TEACHER
     assert record.test is None
+
+
+def test_figures_with_test_time_augmentation_stand_beside_the_plain_ones(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for looks in (1, 3):
+        code, printed, _ = run(capsys, images, tmp_path / str(looks), "--epochs", 1, "--looks", looks)
+        assert code == 0
+        assert ("With 3 looks" in printed) == (looks == 3)
+    plain, looked = record_of(tmp_path / "1"), record_of(tmp_path / "3")
+    assert plain.test_with_looks is None
+    assert (looked.validation, looked.test) == (plain.validation, plain.test)
+    assert looked.test_with_looks != looked.test
 
 
 def test_an_ensemble_is_trained_member_by_member(

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
-from timm.layers import convert_sync_batchnorm
+from timm.layers.norm_act import convert_sync_batchnorm
 from torch import Tensor, nn
 
 from eyebright_common.errors import InputError
@@ -83,5 +83,13 @@ def alike(network: nn.Module, parallel: Parallel) -> None:
     if parallel.world_size == 1:
         return
     if parallel.device.type == "cuda":
-        convert_sync_batchnorm(network)  # in place: the network itself is no normalisation
+        synchronise(network)
     parallel.broadcast(network)
+
+
+def synchronise(network: nn.Module) -> None:
+    """Make batch normalisation use the statistics of all processes; weights and their names stay.
+
+    timm's conversion, because torch's would take the activation out of timm's fused layers.
+    """
+    convert_sync_batchnorm(network)  # type: ignore[no-untyped-call]  # in place: the network itself is no such layer

@@ -3,18 +3,22 @@
 * Figures are of calibrated probabilities of single pictures, with 95 % intervals from resamples of whole groups.
 * The temperature was fitted on the validation part, so that part's calibration error is flattered; the test part's,
   where there is one, is not.
+* Test-time augmentation is reported apart and only where it is asked for: a screening unit looks once.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from eyebright_common.documents import Document
 from eyebright_common.tasks import ScreeningTask
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.evaluation import Cases, Criteria, estimates, predict, softmax
+from eyebright_learning.evaluation.test_time import predict_tta
 from eyebright_learning.models import Teacher
 from eyebright_learning.training.records import EpochRecord
 
@@ -88,6 +92,9 @@ class TeacherRecord(Document):
         history: One record per epoch.
         validation: On the part that fitted the temperature.
         test: On the part nobody looked at before.
+        looks: Looks at each picture with test-time augmentation; 1 where it was not asked for.
+        validation_with_looks: As ``validation``, with that many looks.
+        test_with_looks: As ``test``, with that many looks.
     """
 
     schema_version: int = Field(default=1, ge=1, le=1)
@@ -113,15 +120,39 @@ class TeacherRecord(Document):
     history: tuple[EpochRecord, ...]
     validation: Measured
     test: Measured | None = None
+    looks: int = 1
+    validation_with_looks: Measured | None = None
+    test_with_looks: Measured | None = None
 
 
-def measure(teacher: Teacher, images: PreparedImages, task: ScreeningTask, *, seed: int = 0) -> Measured:
-    """Return how good a calibrated teacher is on these pictures."""
-    probabilities = softmax(predict(teacher, images.pixels), temperature=float(teacher.temperature))
+def measure(
+    teacher: Teacher, images: PreparedImages, task: ScreeningTask, *, looks: int = 1, seed: int = 0
+) -> Measured:
+    """Return how good a calibrated teacher is on these pictures.
+
+    Args:
+        teacher: The teacher.
+        images: The pictures of one part.
+        task: Names the classes.
+        looks: At each picture; 1 is plain prediction.
+        seed: Of the resamples.
+    """
+    probabilities = _probabilities(teacher, images, task, looks)
     cases = Cases.of(probabilities, images.labels, groups=images.groups, task=task)
     found = estimates({"pictures": cases}, Criteria(), replicates=REPLICATES, seed=seed)["pictures"]
     return Measured(
         pictures=len(images),
         groups=len(set(images.groups.tolist())),
         figures={name: Figure(**estimate.to_dict()) for name, estimate in found.items()},
+    )
+
+
+def _probabilities(
+    teacher: Teacher, images: PreparedImages, task: ScreeningTask, looks: int
+) -> npt.NDArray[np.float64]:
+    temperature = float(teacher.temperature)
+    if looks == 1:
+        return softmax(predict(teacher, images.pixels), temperature=temperature)
+    return predict_tta(
+        teacher, images.pixels, images.digests, views=looks, modality=task.modality, temperature=temperature
     )

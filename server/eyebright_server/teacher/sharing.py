@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 if TYPE_CHECKING:
     from eyebright_learning.training.parallel import Parallel
@@ -39,10 +41,16 @@ class Shared:
         if self.parallel.is_first:
             typer.echo(line, err=self.as_json)
 
-    def show(self, document: str, *text: str) -> None:
+    def show(self, document: str, *text: str | Table) -> None:
         """Print the result: the JSON document, or the text."""
-        if self.parallel.is_first:
-            typer.echo(document if self.as_json else "\n".join(text))
+        if not self.parallel.is_first:
+            return
+        if self.as_json:
+            typer.echo(document)
+            return
+        console = Console(soft_wrap=True, highlight=False, markup=False)
+        for part in text:
+            console.print(part)
 
     def warn(self, line: str) -> None:
         """Print something nobody may miss."""

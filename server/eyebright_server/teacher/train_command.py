@@ -6,13 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from rich.table import Table
 
 from eyebright_server.teacher.output import check_output, clear_output
 from eyebright_server.teacher.sharing import Shared
 
 if TYPE_CHECKING:
     from eyebright_learning.training import EpochRecord
-    from eyebright_server.teacher.record import Measured, TeacherRecord
+    from eyebright_server.teacher.record import Figure, Measured, TeacherRecord
 
 _SMOKE_EPOCHS, _SMOKE_BATCH, _EPOCHS, _BATCH = 6, 8, 50, 32
 _SHOWN = ("balanced_accuracy", "macro_auroc", "referable.auroc", "ece")
@@ -45,6 +46,9 @@ def train(
     device: Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="auto: GPUs where there are any.")] = "auto",
     seed: Annotated[int, typer.Option(min=0, help="Of weights, order, views and dropout.")] = 0,
     threads: Annotated[int | None, typer.Option(min=1, help="Processor threads of each process.")] = None,
+    looks: Annotated[
+        int, typer.Option(min=1, help="Looks at each picture for figures with test-time augmentation beside the plain.")
+    ] = 1,
     smoke: Annotated[
         bool, typer.Option("--smoke", help="A tiny network and few passes: every line, in seconds, little learnt.")
     ] = False,
@@ -89,6 +93,7 @@ def train(
             recipe=chosen,
             config=config,
             parallel=parallel,
+            looks=looks,
             on_epoch=lambda epoch: shared.note(_line(epoch)),
         )
         shared.show(record.model_dump_json(), *_text(record, out))
@@ -99,20 +104,33 @@ def _line(epoch: EpochRecord) -> str:
     return f"epoch {epoch.epoch}/{epoch.epochs}  {losses}  rate {epoch.learning_rate:.2e}"
 
 
-def _text(record: TeacherRecord, out: Path) -> list[str]:
-    parts = [("validation", record.validation), *([("test", record.test)] if record.test else [])]
+def _text(record: TeacherRecord, out: Path) -> list[str | Table]:
+    looked: list[str | Table] = []
+    if record.validation_with_looks is not None:
+        looked = [
+            f"With {record.looks} looks at each picture (a screening unit looks once):",
+            _table(record.validation_with_looks, record.test_with_looks),
+        ]
     return [
         f"{record.architecture}, {record.parameters / 1e6:.1f} M parameters, temperature {record.temperature:.3f}",
-        *(f"{name}: {_figures(part)}" for name, part in parts),
+        _table(record.validation, record.test),
+        *looked,
+        "The temperature was fitted on validation: its calibration error (ECE) is flattered there.",
         f"Teacher: {out / record.weights} ({record.sha256[:12]}…)",
     ]
 
 
-def _figures(part: Measured) -> str:
-    shown = []
-    for name in (*_SHOWN, *(name for name in part.figures if name.startswith("recall."))):
-        figure = part.figures[name]
-        interval = "" if figure.lower is None else f" ({figure.lower:.3f} to {figure.upper:.3f})"
-        value = "-" if figure.value is None else f"{figure.value:.3f}"
-        shown.append(f"{name.replace('_', ' ').replace('.', ' ')} {value}{interval}")
-    return f"{part.pictures} pictures; {', '.join(shown)}"
+def _table(validation: Measured, test: Measured | None) -> Table:
+    parts = {"validation": validation, **({"test": test} if test is not None else {})}
+    table = Table("", *(f"{name}, {part.pictures:,} pictures" for name, part in parts.items()))
+    recalls = [name for name in validation.figures if name.startswith("recall.")]
+    for name in (*_SHOWN, *recalls):
+        words = name.replace("_", " ").replace(".", " ").replace("auroc", "AUROC").replace("ece", "ECE")
+        table.add_row(words, *(_shown(part.figures[name]) for part in parts.values()))
+    return table
+
+
+def _shown(figure: Figure) -> str:
+    if figure.value is None:
+        return "-"
+    return f"{figure.value:.3f}" + ("" if figure.lower is None else f" ({figure.lower:.3f} to {figure.upper:.3f})")

@@ -108,6 +108,7 @@ def make_teacher(
     recipe: TeacherRecipe,
     config: TeacherTraining,
     parallel: Parallel,
+    looks: int = 1,
     on_epoch: OnEpoch | None = None,
 ) -> TeacherRecord:
     """Train ``teacher`` into ``out``, continuing what is there, and return its record.
@@ -121,6 +122,7 @@ def make_teacher(
         recipe: Gives the loss; how to train is in ``config``.
         config: How to train.
         parallel: The processes that train together.
+        looks: At each picture, for figures with test-time augmentation beside the plain ones; 1 for none.
         on_epoch: Called in every process after each epoch, when it is safe on disk.
 
     Raises:
@@ -139,12 +141,21 @@ def make_teacher(
         checkpoint=out / CHECKPOINT,
         parallel=parallel,
     )
-    record = _record(teacher, parts, facts, done, start=start, recipe=recipe, config=config, parallel=parallel)
+    plain = _record(teacher, parts, facts, done, start=start, recipe=recipe, config=config, parallel=parallel)
+    record = plain if looks == 1 else plain.model_copy(update=_with_looks(teacher, parts, facts, looks))
     if parallel.is_first:
         teacher.save(out / WEIGHTS)
         write_bytes(out / RECORD, record.to_json())
     parallel.wait()
     return record
+
+
+def _with_looks(
+    teacher: Teacher, parts: dict[str, PreparedImages], facts: PreparedFacts, looks: int
+) -> dict[str, object]:
+    task, held = get_task(facts.task), [part for part in (VALIDATION, TEST) if part in parts]
+    measured = {f"{part}_with_looks": measure(teacher, parts[part], task, looks=looks) for part in held}
+    return {"looks": looks, **measured}
 
 
 def _record(
