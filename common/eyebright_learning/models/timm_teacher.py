@@ -16,6 +16,7 @@ from typing import Any, Final
 import timm
 import torch
 from safetensors import SafetensorError, safe_open
+from timm.layers.drop import DropPath
 from torch import nn
 
 from eyebright_common.errors import InputError
@@ -28,6 +29,8 @@ MEAN_POOLED: Final[dict[str, Any]] = {"class_token": False, "global_pool": "avg"
 _CLASS_TOKEN = "cls_token"
 _MIN_TOKENS_PER_SIDE = 3
 _STEM_STRIDE = 4
+_HEAD_DROPS = ("head.drop", "head_drop")
+_BRANCH_DROPS = ("drop_path", "drop_path1", "drop_path2")
 
 
 def timm_teacher(identity: TeacherIdentity, start: Start) -> Teacher:
@@ -52,6 +55,34 @@ def timm_teacher(identity: TeacherIdentity, start: Start) -> Teacher:
         torch.manual_seed(start.seed)
         network = _create(identity.architecture, classes=identity.classes, load=load, options=options)
     return Teacher(network, identity)
+
+
+def regularise(teacher: Teacher, *, drop: float, drop_path: float) -> None:
+    """Make a teacher of timm's drop features before its head and, deeper blocks more often, whole branches.
+
+    It concerns training alone: neither has weights, so the teacher's file and identity stay as they are.
+
+    Args:
+        teacher: A ConvNeXt or a vision transformer.
+        drop: Probability before the head.
+        drop_path: Probability in the last block; it rises from 0 in the first, as in timm.
+
+    Raises:
+        InputError: the network has no such places.
+    """
+    network = teacher.network
+    heads = [module for name, module in network.named_modules() if name in _HEAD_DROPS]
+    blocks = [module for module in network.modules() if any(hasattr(module, name) for name in _BRANCH_DROPS)]
+    if not heads or not blocks:
+        raise InputError("this teacher has no places for dropout", value=teacher.architecture, fix="Train without it.")
+    for head in heads:
+        assert isinstance(head, nn.Dropout)
+        head.p = drop
+    for block, rate in zip(blocks, torch.linspace(0.0, drop_path, len(blocks)).tolist(), strict=True):
+        for name in _BRANCH_DROPS:
+            if hasattr(block, name):
+                dropping = DropPath(rate) if rate > 0.0 else nn.Identity()
+                setattr(block, name, dropping.train(block.training))
 
 
 def starts_mean_pooled(name: str, weights: Path) -> bool:

@@ -11,11 +11,13 @@ import typer
 from rich.console import Console
 
 from eyebright_simulations.study.arms import ARMS, CONTROL, chosen_arms, parse_weights
+from eyebright_simulations.study.crossval_options import CrossvalOptions
 from eyebright_simulations.study.options import Device, Precision, StudyOptions
 from eyebright_simulations.study.recipes import RECIPES
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 _DEFAULT = StudyOptions(kind="ablation")
+_CROSSVAL = CrossvalOptions()
 
 DataOption = Annotated[str, typer.Option("--data", help="synthetic, a manifest (CSV or JSONL), or a folder per class.")]
 TaskOption = Annotated[str, typer.Option("--task", help="fundus or oct.")]
@@ -166,6 +168,74 @@ def teachers(
     _run(options, out, resume=resume, force=force, as_json=as_json)
 
 
+@app.command()
+def crossval(
+    data: DataOption = _CROSSVAL.data,
+    task: TaskOption = _CROSSVAL.task,
+    recipe: RecipeOption = _CROSSVAL.recipe,
+    folds: FoldsOption = _CROSSVAL.folds,
+    max_folds: MaxFoldsOption = None,
+    student: StudentOption = None,
+    init: InitOption = None,
+    teacher: Annotated[str | None, typer.Option(help="Teacher, e.g. convnextv2_atto; default the task's.")] = None,
+    teacher_weights: TeacherWeightsOption = None,
+    image_size: SizeOption = _CROSSVAL.image_size,
+    epochs: EpochsOption = _CROSSVAL.epochs,
+    teacher_epochs: TeacherEpochsOption = None,
+    learning_rate: RateOption = None,
+    teacher_learning_rate: TeacherRateOption = None,
+    batch_size: BatchOption = _CROSSVAL.batch_size,
+    views: ViewsOption = _CROSSVAL.views,
+    test_views: Annotated[int, typer.Option(help="Looks with test-time augmentation.")] = _CROSSVAL.test_views,
+    precision: PrecisionOption = _CROSSVAL.precision,
+    device: DeviceOption = _CROSSVAL.device,
+    replicates: ReplicatesOption = _CROSSVAL.replicates,
+    seed: SeedOption = _CROSSVAL.seed,
+    out: OutOption = Path("runs/crossval"),
+    resume: ResumeOption = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train teacher and distilled student on every fold, and measure both with and without test-time augmentation."""
+    options = CrossvalOptions(
+        data=data,
+        task=task,
+        recipe=recipe,
+        folds=folds,
+        max_folds=max_folds,
+        student=student,
+        init=_text(init),
+        teachers=() if teacher is None else (teacher,),
+        teacher_weights=_text(teacher_weights),
+        image_size=image_size,
+        epochs=epochs,
+        teacher_epochs=teacher_epochs,
+        learning_rate=learning_rate,
+        teacher_learning_rate=teacher_learning_rate,
+        batch_size=batch_size,
+        views=views,
+        test_views=test_views,
+        precision=precision,
+        device=device,
+        replicates=replicates,
+        seed=seed,
+    )
+    from eyebright_simulations.study.crossval import run_crossval
+    from eyebright_simulations.study.crossval_table import findings
+
+    result = run_crossval(options, out, console=Console(stderr=True), command=_command(), resume=resume, force=force)
+    if as_json:
+        sys.stdout.write(result.to_json().decode())
+        return
+    for line in (*findings(result), str(out / "table.md"), str(out / "result.json")):
+        typer.echo(line)
+    typer.echo("Research use. Not for diagnosis.")
+
+
+def _command() -> str:
+    return shlex.join(["eyebright", "study", *sys.argv[2:]])
+
+
 def _text(path: Path | None) -> str | None:
     return None if path is None else str(path)
 
@@ -179,7 +249,7 @@ def _run(options: StudyOptions, out: Path, *, resume: bool, force: bool, as_json
         options,
         out,
         console=Console(stderr=True),
-        command=shlex.join(["eyebright", "study", *sys.argv[2:]]),
+        command=_command(),
         resume=resume,
         force=force,
     )

@@ -18,7 +18,7 @@ from eyebright_simulations.network.options import SYNTHETIC, SimulationOptions
 from eyebright_simulations.study.arms import ARMS, CONTROL, WEIGHTS, needs_features
 from eyebright_simulations.study.recipes import get_recipe
 
-Kind = Literal["ablation", "teachers"]
+Kind = Literal["ablation", "teachers", "crossval"]
 Precision = Literal["fp32", "bf16"]
 Device = Literal["cpu", "cuda"]
 MOST_FEATURE_VIEWS = 4
@@ -30,7 +30,8 @@ class StudyOptions:
     """One study.
 
     Attributes:
-        kind: ``ablation`` (arms against the control) or ``teachers`` (teachers against the control).
+        kind: ``ablation`` (arms against the control), ``teachers`` (teachers against the control) or ``crossval``
+            (``crossval_options``).
         data: ``synthetic``, or the path of a manifest or of a folder per class.
         task: Task family, ``fundus`` or ``oct``.
         recipe: Name of the published recipe whose budget is used.
@@ -120,8 +121,8 @@ class StudyOptions:
         """Return everything that decides what a finished job means."""
         facts = {name: value for name, value in asdict(self).items() if name not in _WIDENED}
         digests = {name: _file_digest(getattr(self, name)) for name in ("init", "teacher_weights")}
-        # The teacher of an ablation is no addition: all its arms learned from it.
-        return facts | digests | ({"teachers": list(self.candidates)} if self.kind == "ablation" else {})
+        # Where there is one teacher it is no addition: all students learned from it.
+        return facts | digests | ({} if self.kind == "teachers" else {"teachers": list(self.candidates)})
 
     def check(self) -> None:
         """Refuse what cannot work before anything is computed.
@@ -136,7 +137,7 @@ class StudyOptions:
         for flag, path in (("--init", self.init), ("--teacher-weights", self.teacher_weights)):
             if path is not None and not Path(path).is_file():
                 raise InputError(f"{flag} does not exist", value=path, fix="Check the path.")
-        assert self.kind == "teachers" or len(self.candidates) == 1, "an ablation has one teacher"
+        assert self.kind == "teachers" or len(self.candidates) == 1, "only a comparison of teachers has several"
         if len(set(self.candidates)) < len(self.candidates):
             raise InputError("a teacher is named twice", value=", ".join(self.candidates))
         if self.kind == "ablation" and set(self.arms) <= {CONTROL}:

@@ -34,7 +34,7 @@ from eyebright_simulations.study.table import study_table
 from eyebright_simulations.study.verdicts import ablation_findings, teachers_findings
 
 IDENTITY_FILE, TABLE_FILE, PLOT_FILE = "study.json", "table.md", "plot.svg"
-_PACKAGES = ("eyebright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "scikit-learn")
+PACKAGES = ("eyebright", "torch", "torchvision", "timm", "numpy", "opencv-python-headless", "scikit-learn")
 
 
 def run_study(
@@ -60,9 +60,9 @@ def run_study(
         EyebrightError: an option, the data or the output folder cannot be used.
     """
     options.check()
-    run_jobs(_context(options, out, lambda share, note: None), [schedule.name_check(options)])
+    run_jobs(context_of(options, out, lambda share, note: None), [schedule.name_check(options)])
     with Workspace.open(out, options.shared, resume=resume, force=force) as workspace:
-        _claim(options, out)
+        claim(options, out)
         display = Display(console)
         with display.wave("Pictures and patients") as update:
             data = workspace.stage("pictures", lambda: _one(options, out, update, schedule.preparation(options)))
@@ -74,7 +74,7 @@ def run_study(
 def _train(options: StudyOptions, out: Path, display: Display, *, task: str) -> dict[str, str]:
     """Do the three waves; return the arms that could not be run, and why."""
     with display.wave("Teachers and CE-only controls") as update:
-        run_jobs(_context(options, out, update), schedule.teachers_and_controls(options, out, task=task))
+        run_jobs(context_of(options, out, update), schedule.teachers_and_controls(options, out, task=task))
     if options.kind == "teachers":
         return {}
     skipped = skipped_arms(
@@ -84,13 +84,14 @@ def _train(options: StudyOptions, out: Path, display: Display, *, task: str) -> 
     )
     waiting = schedule.distilled(options, out, [arm for arm in options.arms if arm not in skipped], task=task)
     with display.wave("The teacher's targets") as update:
-        run_jobs(_context(options, out, update), schedule.targets(options, waiting, task=task))
+        run_jobs(context_of(options, out, update), schedule.targets(options, waiting, task=task))
     with display.wave("Distilled students") as update:
-        run_jobs(_context(options, out, update), waiting)
+        run_jobs(context_of(options, out, update), waiting)
     return skipped
 
 
 def _report(options: StudyOptions, out: Path, data: Facts, skipped: dict[str, str], *, command: str) -> StudyResult:
+    assert options.kind != "crossval", "a cross-validation has a report of its own"
     tested = tested_pictures(options, out, task=data["task"])
     arms = tuple(arm for arm in options.arms if arm not in skipped)
     rows = study_rows(options, out, tested, arms=arms)
@@ -112,8 +113,8 @@ def _report(options: StudyOptions, out: Path, data: Facts, skipped: dict[str, st
         skipped=tuple(left_out),
         findings=tuple(findings),
         job_seconds=_seconds(options, out, arms),
-        machine=_machine(options),
-        versions={name: version(name) for name in _PACKAGES},
+        machine=machine_of(options),
+        versions={name: version(name) for name in PACKAGES},
     )
     write_bytes(out / TABLE_FILE, study_table(result).encode())
     write_bytes(out / PLOT_FILE, study_plot(result).encode())
@@ -121,8 +122,12 @@ def _report(options: StudyOptions, out: Path, data: Facts, skipped: dict[str, st
     return result
 
 
-def _claim(options: StudyOptions, out: Path) -> None:
-    """Write down which study this folder holds, or refuse another one's."""
+def claim(options: StudyOptions, out: Path) -> None:
+    """Write down which study this folder holds, or refuse another one's.
+
+    Raises:
+        OutputInUse: the study in ``out`` was started with other options.
+    """
     file, wanted = out / IDENTITY_FILE, json.loads(json.dumps(options.identity()))
     if not file.exists():
         write_json(file, wanted)
@@ -137,10 +142,11 @@ def _claim(options: StudyOptions, out: Path) -> None:
 
 
 def _one(options: StudyOptions, out: Path, update: Update, job: Job) -> Facts:
-    return run_jobs(_context(options, out, update), [job])[job.name]
+    return run_jobs(context_of(options, out, update), [job])[job.name]
 
 
-def _context(options: StudyOptions, out: Path, update: Update) -> Context:
+def context_of(options: StudyOptions, out: Path, update: Update) -> Context:
+    """Return what the jobs of a study can reach."""
     return Context(options=options.shared, out=out, update=update)
 
 
@@ -165,7 +171,8 @@ def _seconds(options: StudyOptions, out: Path, arms: tuple[str, ...]) -> dict[st
     }
 
 
-def _machine(options: StudyOptions) -> Machine:
+def machine_of(options: StudyOptions) -> Machine:
+    """Return where this process runs."""
     return Machine(
         cores=os.cpu_count() or 1,
         processor=platform.machine(),

@@ -23,13 +23,13 @@ def study_table(result: StudyResult) -> str:
     blocks = [
         f"# {title}: {result.task}, {result.options['recipe']}",
         "\n".join(f"- {finding}" for finding in result.findings),
-        _grid(["", *_headings(result), "verdict"], [_main_row(result, row) for row in result.rows]),
+        grid(["", *_headings(result), "verdict"], [_main_row(result, row) for row in result.rows]),
         "![Balanced accuracy and difference to the control](plot.svg)",
         "Recall by class:",
-        _grid(["", *(plain(name) for name in result.classes)], [_recalls(result, row) for row in result.rows]),
+        grid(["", *(plain(name) for name in result.classes)], [_recalls(result, row) for row in result.rows]),
         "\n".join(_notes(result)),
         "Losses of each arm (weight of each term; `temperature` is T of those on logits, `multi_view` a probability):",
-        _grid(["arm", "recipe", "mean time of a training"], list(_recipes(result))),
+        grid(["arm", "recipe", "mean time of a training"], list(_recipes(result))),
         f"Command:\n\n```\n{result.command}\n```",
         "Versions: " + ", ".join(f"{name} {number}" for name, number in result.versions.items()) + ".",
     ]
@@ -104,6 +104,7 @@ def _notes(result: StudyResult) -> Iterator[str]:
     yield f"- Machine: {counted(machine.cores, 'core')}, {machine.processor}, trained on {machine.device}."
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
