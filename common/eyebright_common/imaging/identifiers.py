@@ -66,8 +66,6 @@ _HARMLESS = frozenset(
     {"dpi", "gamma", "jfif", "jfif_density", "jfif_unit", "jfif_version", "srgb", "aspect", "chromaticity"}
     | {"exif", "icc_profile", "compression", "software", "mp", "photoshop", "adobe", "background", "transparency"}
 )
-    {"dpi", "gamma", "jfif", "jfif_density", "jfif_unit", "jfif_version", "srgb", "aspect", "chromaticity"}
-)
 _BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, IndexError, KeyError, TypeError, AttributeError)
 
 _DATE = re.compile(
