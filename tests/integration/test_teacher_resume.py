@@ -101,6 +101,7 @@ def test_a_finished_training_is_not_trained_again(tmp_path: Path) -> None:
     assert not again.training
 
 
+@pytest.mark.slow
 def test_a_training_killed_before_its_average_settled_settles_it(tmp_path: Path) -> None:
     class Stopped(Exception):
         pass
