@@ -20,7 +20,7 @@ class ScreeningTask:
         modality: ``CFP`` (colour fundus photograph) or ``OCT`` (B-scan).
         classes: Class names in logit order; the first is the healthy one.
         referable: The classes for which a patient is sent on.
-        teacher: Default teacher architecture (timm name) for small machines.
+        teacher: Default teacher, by the name that builds it, for small machines and random weights.
         student: Default student architecture.
     """
 
@@ -63,7 +63,7 @@ _SYNONYMS = {
 }
 
 _FUNDUS_TEACHER = "vit_tiny_r_s16_p8_224"
-_OCT_TEACHER = "convnextv2_atto"
+_OCT_TEACHER = "resnet18"  # learns from random weights in the few passes of a rehearsal (docs/adr/0013)
 
 TASKS: dict[str, ScreeningTask] = {
     task.name: task

@@ -19,6 +19,7 @@ class CrossvalOptions(StudyOptions):
         kind: Always ``crossval``.
         task: As in ``StudyOptions``.
         recipe: As in ``StudyOptions``.
+        teachers: The one teacher.
         arms: The one arm there is.
         test_views: Looks at a picture in the columns with test-time augmentation, the plain one included.
     """
@@ -26,6 +27,7 @@ class CrossvalOptions(StudyOptions):
     kind: Kind = "crossval"
     task: str = "oct"
     recipe: str = "oct-convnext"
+    teachers: tuple[str, ...] = ("convnextv2_atto",)
     arms: tuple[str, ...] = (DISTILLED,)
     test_views: int = 5
 
