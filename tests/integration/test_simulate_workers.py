@@ -4,9 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from eyebright_common.errors import EyebrightError, InputError
@@ -18,6 +21,13 @@ from eyebright_simulations.network.workers import Job, run_jobs
 def square(context: Context) -> dict[str, Any]:
     context.update(1.0, "squared")
     return {"value": context.options.seed**2, "process": os.getpid()}
+
+
+def wait(context: Context) -> dict[str, Any]:
+    (context.out / "half").write_text(str(os.getpid()))
+    (context.out / "half").rename(context.out / "worker")
+    time.sleep(600)
+    return {}
 
 
 def refuse(context: Context) -> dict[str, Any]:
@@ -74,3 +84,27 @@ def test_a_worker_has_the_variables_it_needs_and_the_caller_keeps_its_own(tmp_pa
     facts = run_jobs(context(tmp_path, []), [Job(name="a", work=f"{__name__}:environment")])
     assert facts["a"]["OPENBLAS_NUM_THREADS"] == before.get("OPENBLAS_NUM_THREADS", "1")
     assert dict(os.environ) == before
+
+
+@pytest.mark.kill
+def test_workers_end_with_the_process_that_wanted_them(tmp_path: Path) -> None:
+    script = f"""
+from pathlib import Path
+import test_simulate_workers as here
+here.run_jobs(here.context(Path({str(tmp_path)!r}), []), [here.Job(name="a", work="test_simulate_workers:wait")])
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    caller = subprocess.Popen([sys.executable, "-c", script], env=environment)
+    told = tmp_path / "worker"
+    assert _within_a_minute(told.exists)
+    worker = psutil.Process(int(told.read_text()))
+    caller.kill()
+    caller.wait()
+    assert _within_a_minute(lambda: not worker.is_running())
+
+
+def _within_a_minute(happened: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + 60
+    while not happened() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return happened()

@@ -7,7 +7,7 @@ from eyebright_learning.models.hybrid import HYBRIDS
 from eyebright_learning.models.identity import TeacherIdentity
 from eyebright_learning.models.student import STUDENTS, Student, StudentOutput, build_student
 from eyebright_learning.models.teacher import Teacher
-from eyebright_learning.models.teachers import build_teacher, check_teacher, read_teacher
+from eyebright_learning.models.teachers import build_teacher, check_teacher, read_teacher, teacher_members
 from eyebright_learning.models.weights import count_parameters, save_weights
 
 __all__ = [
@@ -27,4 +27,5 @@ __all__ = [
     "read_teacher",
     "save_weights",
     "teacher_features",
+    "teacher_members",
 ]

@@ -76,6 +76,15 @@ def read_teacher(path: Path) -> Teacher:
     return _load_own(identity, path).eval()
 
 
+def teacher_members(name: str) -> tuple[str, ...]:
+    """Return the names of the networks that make up a teacher: itself, or the members of an ensemble.
+
+    Raises:
+        InputError: it is not the name of an ensemble although it looks like one.
+    """
+    return member_names(name) if name.startswith(PREFIX) else (name,)
+
+
 def check_teacher(name: str) -> None:
     """Return when ``build_teacher`` knows a teacher of that name.
 

@@ -48,14 +48,13 @@ def check_architectures(context: Context) -> Facts:
     return {}
 
 
-def pretrain(context: Context, task: ScreeningTask, images: PreparedImages, *, share: float) -> None:
+def pretrain(context: Context, task: ScreeningTask, images: PreparedImages) -> None:
     """Pre-train the student on the operator's pictures, unless weights were given.
 
     Args:
         context: The simulation.
         task: What is screened for.
         images: The operator's training pictures.
-        share: Where the progress bar stands when this ends.
     """
     options, budget = context.options, budget_of(context.options)
     if options.init:
@@ -64,7 +63,7 @@ def pretrain(context: Context, task: ScreeningTask, images: PreparedImages, *, s
     student = build_student(options.student, classes=len(task.classes), seed=options.seed)
 
     def show(record: EpochRecord) -> None:
-        context.update(share * record.epoch / record.epochs, f"first student: pass {record.epoch} of {record.epochs}")
+        context.update(record.epoch / record.epochs, f"first student: pass {record.epoch} of {record.epochs}")
 
     config = StudentTraining(
         epochs=budget.pretraining_epochs,

@@ -6,6 +6,7 @@ Nothing here imports torch: see ``workers``.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from eyebright_simulations.network.arms import (
     FEDERATED,
@@ -22,6 +23,24 @@ from eyebright_simulations.network.workers import Job, run_jobs
 from eyebright_simulations.network.workspace import Facts
 
 _NETWORK = "eyebright_simulations.network"
+
+
+def teach(context: Context) -> Facts:
+    """Pre-train the first student, train the networks that make up the teacher, and put it together."""
+    prepared = run_jobs(_part(context, 0.0, 0.2), [Job(name="first student", work=f"{_NETWORK}.teacher:prepare")])
+    names = prepared["first student"]["members"]
+    jobs = [
+        Job(
+            name=f"member {number}",
+            work=f"{_NETWORK}.teacher:train_member",
+            arguments={"name": name, "number": number, "alone": len(names) == 1},
+        )
+        for number, name in enumerate(names)
+    ]
+    trained = run_jobs(_part(context, 0.2, 0.95), jobs)
+    arguments = {"members": list(trained.values())}
+    last = Job(name="teacher", work=f"{_NETWORK}.teacher:assemble", arguments=arguments)
+    return run_jobs(_part(context, 0.95, 1.0), [last])["teacher"]
 
 
 def run_rounds(context: Context) -> Facts:
@@ -49,12 +68,17 @@ def alone(name: str, work: str) -> Callable[[Context], Facts]:
 
 STAGES: dict[str, Callable[[Context], Facts]] = {
     "cohort": alone("cohort", "cohort:gather"),
-    "teacher": alone("teacher", "teacher:teach"),
+    "teacher": teach,
     "rounds": run_rounds,
     "comparison": compare,
     "release": alone("release", "release:publish"),
     "unit": alone("unit", "unit:screen"),
 }
+
+
+def _part(context: Context, start: float, end: float) -> Context:
+    """Return the context of a part of a stage, which fills a part of its progress bar."""
+    return replace(context, update=lambda share, note: context.update(start + (end - start) * share, note))
 
 
 def _run_arms(context: Context, arms: Sequence[Arm]) -> dict[str, Facts]:

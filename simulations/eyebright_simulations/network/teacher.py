@@ -1,21 +1,32 @@
-"""Stage 2, on the operator's share: the teacher is trained and temperature-scaled, the first student pre-trained."""
+"""Stage 2, on the operator's share: the first student is pre-trained, the teacher trained and temperature-scaled.
+
+The members of an ensemble are trained in processes of their own, with one thread each: two get through more pictures
+than one network with two threads.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from eyebright_common.tasks import get_task
+from eyebright_common.tasks import ScreeningTask, get_task
 from eyebright_learning.evaluation import metrics, predict, softmax
-from eyebright_learning.models import Student, Teacher, build_teacher, count_parameters
-from eyebright_learning.training import EpochRecord, TeacherTraining, set_determinism, train_teacher
+from eyebright_learning.models import (
+    Ensemble,
+    Student,
+    Teacher,
+    build_teacher,
+    count_parameters,
+    read_teacher,
+    teacher_members,
+)
+from eyebright_learning.training import EpochRecord, TeacherTraining, calibrate, set_determinism, train_teacher
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import OPERATOR_HOLDER, TRAIN, VALIDATION, Dataset
 from eyebright_simulations.network.first_student import first_student, pretrain
 from eyebright_simulations.network.measure import measured, save_predictions, validation_counts
-from eyebright_simulations.network.settings import TEACHER_THREADS, budget_of, teacher_of
+from eyebright_simulations.network.settings import STUDENT_THREADS, TEACHER_THREADS, budget_of, teacher_of
 from eyebright_simulations.network.workspace import Facts
-
-_STUDENT_SHARE = 0.2  # of the stage's progress bar; the first student comes first
 
 
 def teacher_file(out: Path) -> Path:
@@ -23,18 +34,28 @@ def teacher_file(out: Path) -> Path:
     return out / "teacher" / "teacher.safetensors"
 
 
-def teach(context: Context) -> Facts:
-    """Train and calibrate the teacher, pre-train the student of round 0, and measure both on the test patients."""
-    options, budget = context.options, budget_of(context.options)
-    task = get_task(context.facts["cohort"]["task"])
-    dataset = Dataset.load(context.out / "work")
-    images = dataset.part(OPERATOR_HOLDER, TRAIN)
-    validation = dataset.part(OPERATOR_HOLDER, VALIDATION)
+def prepare(context: Context) -> Facts:
+    """Pre-train the student of round 0, and say which networks make up the teacher."""
+    options, task = context.options, _task(context)
     set_determinism(options.seed, TEACHER_THREADS)
-    pretrain(context, task, images, share=_STUDENT_SHARE)
-    name, weights = teacher_of(options, task)
-    teacher = build_teacher(
-        name, classes=len(task.classes), image_size=options.pixels, seed=options.seed, weights=weights
+    pretrain(context, task, Dataset.load(context.out / "work").part(OPERATOR_HOLDER, TRAIN))
+    return {"members": list(teacher_members(teacher_of(options, task)[0]))}
+
+
+def train_member(context: Context, *, name: str, number: int, alone: bool) -> Facts:
+    """Train the teacher, or one of the networks whose mean it is."""
+    options, budget, task = context.options, budget_of(context.options), _task(context)
+    dataset = Dataset.load(context.out / "work")
+    images, validation = (dataset.part(OPERATOR_HOLDER, split) for split in (TRAIN, VALIDATION))
+    del dataset  # the other pictures are not needed any more
+    threads = TEACHER_THREADS if alone else STUDENT_THREADS
+    set_determinism(options.seed + number, threads)
+    member = build_teacher(
+        name,
+        classes=len(task.classes),
+        image_size=options.pixels,
+        seed=options.seed + number,
+        weights=teacher_of(options, task)[1],
     )
     config = TeacherTraining(
         epochs=budget.teacher_epochs,
@@ -42,37 +63,61 @@ def teach(context: Context) -> Facts:
         learning_rate=budget.teacher_learning_rate,
         modality=task.modality,
         precision=budget.precision,
-        seed=options.seed,
-        threads=TEACHER_THREADS,
+        seed=options.seed + number,
+        threads=threads,
     )
-    result = train_teacher(teacher, images, validation, config=config, on_epoch=lambda record: _show(context, record))
+    result = train_teacher(member, images, validation, config=config, on_epoch=partial(_show, context, name))
+    member.save(_member_file(context.out, number))
+    return {"trained_on": len(images), "losses": result.training.losses, "temperature": result.temperature}
+
+
+def assemble(context: Context, *, members: list[Facts]) -> Facts:
+    """Make the teacher of its trained members, and measure it and the first student on the test patients."""
+    task = _task(context)
+    dataset = Dataset.load(context.out / "work")
+    validation = dataset.part(OPERATOR_HOLDER, VALIDATION)
+    set_determinism(context.options.seed, TEACHER_THREADS)
+    trained = [read_teacher(_member_file(context.out, number)) for number in range(len(members))]
+    teacher = trained[0]
+    if len(trained) > 1:
+        teacher = Ensemble(trained).eval()
+        calibrate(teacher, validation)
     teacher.save(teacher_file(context.out))
-    probabilities = softmax(predict(teacher, validation.pixels), temperature=result.temperature)
+    temperature = float(teacher.temperature)
+    probabilities = softmax(predict(teacher, validation.pixels), temperature=temperature)
     return {
         "arch": teacher.architecture,
         "parameters": count_parameters(teacher),
         "sha256": teacher.digest(),
         "size_bytes": teacher_file(context.out).stat().st_size,
-        "temperature": result.temperature,
-        "trained_on": len(images),
-        "losses": result.training.losses,
+        "temperature": temperature,
+        "trained_on": members[0]["trained_on"],
+        "losses": members[0]["losses"],
+        "members": members,
         "validation": metrics(probabilities, validation.labels, task=task, threshold=0.5),
-        "on_hospitals": _measured(context, dataset, "teacher", teacher, temperature=result.temperature),
+        "on_hospitals": _measured(context, dataset, "teacher", teacher, temperature=temperature),
         "first_student": _measured(context, dataset, "first_student", first_student(context, task)),
     }
+
+
+def _task(context: Context) -> ScreeningTask:
+    return get_task(context.facts["cohort"]["task"])
+
+
+def _member_file(out: Path, number: int) -> Path:
+    return out / "teacher" / f"member-{number}.safetensors"
 
 
 def _measured(
     context: Context, dataset: Dataset, name: str, model: Student | Teacher, *, temperature: float = 1.0
 ) -> Facts:
     """Measure what the server had before any hospital took part."""
-    task = get_task(context.facts["cohort"]["task"])
+    task = _task(context)
     counts = validation_counts(model, dataset, task, range(len(dataset.hospitals)), temperature=temperature)
     measure = measured(model, dataset, task, counts, temperature=temperature)
     save_predictions(context.out, name, measure.probabilities)
     return measure.facts
 
 
-def _show(context: Context, record: EpochRecord) -> None:
-    share = _STUDENT_SHARE + (1.0 - _STUDENT_SHARE) * record.epoch / record.epochs
-    context.update(share, f"teacher: pass {record.epoch} of {record.epochs}")
+def _show(context: Context, name: str, record: EpochRecord) -> None:
+    context.update(record.epoch / record.epochs, f"teacher {name}: pass {record.epoch} of {record.epochs}")

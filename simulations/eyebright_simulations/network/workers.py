@@ -8,6 +8,7 @@
   those pages. This process itself never forks: it runs threads, and a fork of such a process can hang. One process does
   one job and talks through one pipe: `ProcessPoolExecutor` can wait for ever when a worker dies after its last
   permitted task.
+* A worker ends when this process does, however that happened: it must not go on writing to a run that somebody resumes.
 * One thread each, on every machine: the order of sums, and so the result, does not depend on the number of cores.
 * Threads that wait sleep instead of spinning, so that a machine with other work to do is not slowed to a crawl.
 """
@@ -22,6 +23,7 @@ from dataclasses import dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pkgutil import resolve_name
+from threading import Thread
 from typing import Any
 
 from eyebright_common.errors import EyebrightError
@@ -120,6 +122,7 @@ def _heard(pipe: Connection) -> tuple[str, Any]:
 
 
 def _do(job: Job, context: Context, pipe: Connection) -> None:
+    Thread(target=_end_with_parent, daemon=True).start()
     try:
         told = replace(context, update=lambda share, note: pipe.send(("note", (share, note))))
         facts = resolve_name(job.work)(told, **job.arguments)
@@ -127,6 +130,13 @@ def _do(job: Job, context: Context, pipe: Connection) -> None:
         pipe.send(("failed", error))
     else:
         pipe.send(("done", facts))
+
+
+def _end_with_parent() -> None:
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "only a worker calls this"
+    parent.join()
+    os._exit(1)
 
 
 def _silent(share: float, note: str) -> None:
