@@ -66,7 +66,7 @@ def _marks(grey: Plane, *, even: bool) -> Plane:
     if even and count > 1:
         total = np.bincount(labels.ravel(), weights=grey.ravel().astype(np.float64), minlength=count)[1:]
         letter &= total / np.maximum(area, 1) > 150
-    return np.stack([left, top, width, height], axis=1)[letter].astype(np.float64)
+    return np.asarray(np.stack([left, top, width, height], axis=1)[letter], dtype=np.float64)
 
 
 def _has_row(marks: Plane) -> bool:
