@@ -1,4 +1,5 @@
-# Two commands matter: `make simulate` rehearses the whole network, `make test` proves it.
+# Two commands matter: `make simulate` rehearses the whole network, `make test` proves it. `make federation` runs the
+# rounds over Flower's own processes on this machine; it needs nginx (Debian: apt-get install nginx-light).
 # Both make .venv first; nothing is downloaded but packages from the index.
 
 PYTHON ?= python3
@@ -12,10 +13,13 @@ export FLWR_TELEMETRY_ENABLED := 0
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 
-.PHONY: simulate test environment lint types contracts lean-wheel clean
+.PHONY: simulate federation test environment lint types contracts lean-wheel clean
 
 simulate: environment
 	$(BIN)/eyebright simulate --out $(OUT) $(ARGS)
+
+federation: environment
+	$(BIN)/python -m eyebright_simulations.federation_demo --out runs/federation $(ARGS)
 
 # Fast tests first, so that a broken habit is heard of in seconds; then the slow and the kill tests.
 test: environment

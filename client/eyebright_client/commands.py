@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import typer
 
+from eyebright_client.audit.audit_command import audit
 from eyebright_client.doctor.command import doctor
+from eyebright_client.enrolment.join_command import join, leave
+from eyebright_client.node.node_command import pause, resume, status, up
+from eyebright_client.policy.approve_command import approve
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The hospital's own commands.")
 
@@ -14,4 +18,5 @@ def client() -> None:
     """Look after a hospital's part of the network."""
 
 
-app.command()(doctor)
+for command in (doctor, join, up, pause, resume, status, leave, approve, audit):
+    app.command()(command)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -26,14 +25,16 @@ from eyebright_server.distribution.operator_folder import (
     FLEET_PORT,
     SUPERLINK_PORT,
 )
+from eyebright_server.distribution.passphrase import passphrase
 from eyebright_server.release.repository import utc_now
+from eyebright_server.superlink.teacher_command import publish_teacher
 from eyebright_server.superlink.up_command import up
 from eyebright_server.teacher.commands import app as teacher_app
 
 app = typer.Typer(no_args_is_help=True, help="Central server: serve releases, invite units, look after the repository.")
 app.add_typer(teacher_app, name="teacher")
 app.command()(up)
-PASSPHRASE_VARIABLE = "EYEBRIGHT_KEY_PASSPHRASE"
+app.command()(publish_teacher)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
@@ -63,7 +64,7 @@ def init(
         distribution_port=distribution_port,
         fleet_port=fleet_port,
         superlink_port=superlink_port,
-        passphrase=_passphrase(),
+        passphrase=passphrase(),
     )
     operator.close()
     offline = folder / "keys" / "offline"
@@ -231,12 +232,7 @@ def ledger(
 
 
 def _opened(folder: Path) -> OperatorFolder:
-    return OperatorFolder.open(folder, passphrase=_passphrase())
-
-
-def _passphrase() -> bytes | None:
-    # From the environment and never from an option: options stand in the process list.
-    return os.environ.get(PASSPHRASE_VARIABLE, "").encode() or None
+    return OperatorFolder.open(folder, passphrase=passphrase())
 
 
 def _show(as_json: bool, facts: Mapping[str, object], *text: str | Table) -> None:

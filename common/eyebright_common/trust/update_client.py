@@ -112,6 +112,14 @@ class UpdateClient:
         sync_folder(path.parent)
         return path
 
+    def names(self, prefix: str) -> tuple[str, ...]:
+        """Return the signed names of targets that begin with ``prefix``, in order.
+
+        Raises:
+            EyebrightError: as ``refresh``.
+        """
+        return tuple(sorted(target.path for target in self._trusted_targets() if target.path.startswith(prefix)))
+
     def _new_updater(self) -> Updater:
         with _explained():
             return Updater(

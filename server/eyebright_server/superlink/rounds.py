@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import httpx
-from flwr.app import Message
+from flwr.app import Message, RecordDict
 from flwr.common.constant import SubStatus
 from flwr.common.serde import run_from_proto
 from flwr.proto.runtime_pb2 import AcquireTaskRequest, PullTaskInputRequest, PushTaskOutputRequest
@@ -28,10 +28,11 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supercore.task_identity import TaskIdentity
 from flwr.superlink.grid import HttpGrid
 
-from eyebright_common.errors import FederationError
+from eyebright_common.errors import FederationError, InputError
 from eyebright_server.superlink.bundle import rounds_bundle
 from eyebright_server.superlink.control import SuperLinkControl
 from eyebright_server.superlink.credentials import SuperLinkAccess
+from eyebright_server.superlink.packed_records import packed, unpacked
 
 _ACQUIRE = frozenset({"/flwr.proto.Runtime/AcquireTask"})
 _PULL_EVERY_S = 0.5
@@ -51,8 +52,18 @@ class PacedGrid(HttpGrid):  # type: ignore[misc]  # Flower's types are not check
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Return the replies that have arrived."""
         self._pace()
-        found: Iterable[Message] = super().pull_messages(message_ids)
-        return found
+        return [_apart(message) for message in super().pull_messages(message_ids)]
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages, their arrays packed; what several share is packed once."""
+        given, once = list(messages), dict[int, RecordDict]()
+        for message in given:
+            content = message.content
+            if id(content) not in once:
+                once[id(content)] = packed(content)
+            message.content = once[id(content)]
+        sent: Iterable[str] = super().push_messages(given)
+        return sent
 
     def _pace(self) -> None:
         time.sleep(max(0.0, self._pulled + _PULL_EVERY_S - time.monotonic()))
@@ -103,6 +114,13 @@ def run_on_superlink(
         people = FlowerHospitals(grid, expected=hospitals, deadline_s=deadline_s)
         people.stopped = threading.Event()
         main(people)
+
+
+def _apart(message: Message) -> Message:
+    if not message.has_error():
+        with suppress(InputError):  # arrays nobody can read stay packed, and the reply gate refuses their names
+            message.content = unpacked(message.content)
+    return message
 
 
 def _task_of(run_id: int, access: SuperLinkAccess, control: SuperLinkControl) -> str:

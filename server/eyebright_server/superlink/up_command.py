@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from eyebright_server.distribution import OperatorFolder
+from eyebright_server.distribution.passphrase import passphrase
 
 
 def up(
@@ -43,7 +44,7 @@ def up(
         console.print(f"Hospitals' nodes on {running.fleet}; the SuperLink itself on {running.superlink} only.")
         console.print("Ctrl-C stops.")
 
-    with OperatorFolder.open(folder) as operator:
+    with OperatorFolder.open(folder, passphrase=passphrase()) as operator:
         serve_everything(
             operator,
             listen=host or ["127.0.0.1"],
