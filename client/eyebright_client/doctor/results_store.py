@@ -41,6 +41,7 @@ class ResultsStore(Closing):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Made before SQLite opens it, so that it is never readable by others, not even for a moment.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        path.chmod(0o600)
         self._connection = _opened(path)
 
     def known(self, keys: Iterable[str]) -> dict[str, PictureFacts]:
