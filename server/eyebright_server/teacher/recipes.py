@@ -8,6 +8,7 @@
 | from an encoder of ``pretrain`` | layer-wise rates, 0.75 per layer | - |
 | from given weights | gentler rate | backbone frozen at first, then at a fifth of the head's rate |
 | last third of the passes | - | weights averaged |
+| warm-up, floor of the rate | a tenth of the passes, 1 % | a fifteenth, 0.1 % |
 
 * A frozen backbone and rates of its own make sense for a body that knows something: from random weights they are off.
 * A short training has no room for a frozen start or an average; ``training`` leaves them out rather than refuse it.
@@ -39,7 +40,9 @@ class TeacherRecipe:
         rate: Peak rate from random weights.
         rate_from_weights: Peak rate from given weights.
         backbone_part: From given weights, the body's rate as a part of the head's; 1 is off.
-        frozen_epochs: From given weights, passes of the head alone, at most a tenth of all.
+        frozen_part: From given weights, part of the passes that the head learns alone.
+        warmup: Part of the schedule over which the rate rises.
+        final_rate: Rate at the end, as a part of the peak.
         layer_decay: From a pre-trained encoder, the rate of a layer as a part of the next one's.
         averaging_start: Part of the schedule after which weights are averaged; 1 is off.
         smoke_teacher: A tiny network of the same family.
@@ -52,7 +55,9 @@ class TeacherRecipe:
     rate: float = 1e-3
     rate_from_weights: float = 5e-4
     backbone_part: float = 1.0
-    frozen_epochs: int = 0
+    frozen_part: float = 0.0
+    warmup: float = 0.1
+    final_rate: float = 0.01
     layer_decay: float = 1.0
     averaging_start: float = 1.0
     smoke_teacher: str
@@ -91,6 +96,8 @@ class TeacherRecipe:
             epochs=epochs,
             batch_size=batch_size,
             learning_rate=learning_rate or usual,
+            warmup=self.warmup,
+            final_rate=self.final_rate,
             balance=self.balance,
             modality=modality,
             view_family=self.view_family,
@@ -104,7 +111,7 @@ class TeacherRecipe:
             config = replace(
                 config,
                 backbone_learning_rate=self.backbone_part * config.learning_rate,
-                frozen_epochs=min(self.frozen_epochs, epochs // 10),
+                frozen_epochs=max(1, round(self.frozen_part * epochs)) if epochs >= _LONG_ENOUGH else 0,
             )
         return replace(config, averaging_start=self.averaging_start) if epochs >= _LONG_ENOUGH else config
 
@@ -118,9 +125,12 @@ RECIPES: dict[str, TeacherRecipe] = {
             focal=2.0,
             balance="loss",
             view_family=STRONG_TEACHER,
+            rate=2e-3,
             rate_from_weights=1e-4,
             backbone_part=0.2,
-            frozen_epochs=5,
+            frozen_part=5 / 150,
+            warmup=10 / 150,
+            final_rate=1e-3,
             averaging_start=2 / 3,
             smoke_teacher="test_convnext2",
         ),

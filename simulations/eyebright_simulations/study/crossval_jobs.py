@@ -45,7 +45,7 @@ def teach(context: Context, *, options: CrossvalOptions, task: str, fold: int) -
         images.subset(parts.train),
         images.subset(parts.validation),
         config=recipe.teacher_training(options, screening, fold=fold),
-        focal=recipe.FOCAL_GAMMA,
+        focal=recipe.TEACHER_RECIPE.focal,
         on_epoch=lambda record: _show(context, "teacher", fold, record),
     )
     path = teacher_file(context.out, 0, fold)

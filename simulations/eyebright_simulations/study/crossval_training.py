@@ -4,6 +4,7 @@ Published, 150 and 100 passes: a teacher with published weights, its body frozen
 rate, 10 passes of warm-up, weights averaged from pass 100 on; focal loss with class weights; strong views; a student
 from 0.3 cross-entropy and 0.7 softened teacher at T = 4. Kept here as shares of however many passes are asked for.
 
+* The teacher's half is the server's own recipe (``eyebright_server.teacher``).
 * From random weights nothing is frozen and body and head have one rate: there is nothing to be gentle with. Dropout
   and stochastic depth are left out for the same reason.
 * Not taken over: stopping by the validation loss (the same pictures fit the temperature), the best checkpoint in place
@@ -19,16 +20,14 @@ from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import Student, Teacher, build_student, build_teacher
 from eyebright_learning.models.timm_teacher import regularise
 from eyebright_learning.training import StudentTraining, TeacherTraining
-from eyebright_learning.views import STRONG_STUDENT, STRONG_TEACHER
+from eyebright_learning.views import STRONG_STUDENT
+from eyebright_server.teacher.recipes import RECIPES
 from eyebright_simulations.study.crossval_options import CrossvalOptions
 from eyebright_simulations.study.recipes import get_recipe
 
-FOCAL_GAMMA = 2.0
+TEACHER_RECIPE = RECIPES["oct-convnext"]
 _DROP = 0.3
-_TEACHER_RATE, _TEACHER_RATE_FROM_WEIGHTS = 2e-3, 1e-4
-_BODY_SHARE = 0.2
-_FROZEN_SHARE, _AVERAGING_START = 5 / 150, 100 / 150
-_TEACHER_WARMUP, _STUDENT_WARMUP = 10 / 150, 5 / 100
+_STUDENT_WARMUP = 5 / 100
 _STUDENT_WEIGHT_DECAY = 0.01
 _FLOOR = 1e-3
 
@@ -49,23 +48,14 @@ def untrained_teacher(options: CrossvalOptions, task: ScreeningTask, fold: int) 
 
 
 def teacher_training(options: CrossvalOptions, task: ScreeningTask, *, fold: int) -> TeacherTraining:
-    """Return how the teacher of a fold is trained."""
-    epochs = options.teacher_epochs or options.epochs
-    started = options.teacher_weights is not None
-    rate = options.teacher_learning_rate or (_TEACHER_RATE_FROM_WEIGHTS if started else _TEACHER_RATE)
-    return TeacherTraining(
-        epochs=epochs,
+    """Return how the teacher of a fold is trained: as the server trains its own by this recipe."""
+    return TEACHER_RECIPE.training(
+        start="random" if options.teacher_weights is None else "weights",
+        epochs=options.teacher_epochs or options.epochs,
         batch_size=options.batch_size,
-        learning_rate=rate,
-        backbone_learning_rate=_BODY_SHARE * rate if started else None,
-        frozen_epochs=max(1, round(_FROZEN_SHARE * epochs)) if started and epochs > 2 else 0,
-        warmup=_TEACHER_WARMUP,
-        final_rate=_FLOOR,
-        averaging_start=_AVERAGING_START if epochs > 1 else 1.0,
-        balance="loss",
-        view_family=STRONG_TEACHER,
         modality=task.modality,
         precision=options.precision,
+        learning_rate=options.teacher_learning_rate,
         seed=options.seed + fold,
         threads=1,
     )
