@@ -29,6 +29,7 @@ from flwr.supercore.interceptors import (
     RuntimeVersionHttpInterceptor,
     SuperExecAuthHttpInterceptor,
 )
+from flwr.supercore.protobuf.client import ProtobufClientInterceptor
 from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
@@ -91,7 +92,7 @@ def _answer(home: HospitalHome, port: int, token: str, app: ClientApp) -> None:
         client.close()
 
 
-def _client(port: int, *interceptors: object) -> RuntimeHttpClient:
+def _client(port: int, *interceptors: ProtobufClientInterceptor) -> RuntimeHttpClient:
     return RuntimeHttpClient.from_server_address(f"{LOOPBACK}:{port}", True, None, list(interceptors))
 
 

@@ -38,7 +38,7 @@ _ACQUIRE = frozenset({"/flwr.proto.Runtime/AcquireTask"})
 _PULL_EVERY_S = 0.5
 
 
-class PacedGrid(HttpGrid):  # type: ignore[misc]  # Flower's types are not checked
+class PacedGrid(HttpGrid):
     """Flower's grid over HTTP, asking for replies at a measured pace."""
 
     _pulled = 0.0

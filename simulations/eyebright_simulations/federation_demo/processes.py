@@ -38,6 +38,7 @@ class Command(Closing):
         ready_s: float = 120.0,
     ) -> None:
         self._errors = log.open("ab")
+        self._words = " ".join(map(str, words))
         self._process = subprocess.Popen(
             [*_EYEBRIGHT, *map(str, words), "--json"],
             stdin=subprocess.DEVNULL,
@@ -85,7 +86,7 @@ class Command(Closing):
             return dict(json.loads(said[0]))
         except (IndexError, ValueError):
             tail = self.log.read_text(errors="replace")[-2000:]
-            raise EyebrightError("a process does not come up", value=f"{self._process.args}\n{tail}") from None
+            raise EyebrightError("a process does not come up", value=f"{self._words}\n{tail}") from None
 
 
 def run_once(words: Sequence[object], *, timeout_s: float = 120.0) -> str:
