@@ -79,7 +79,9 @@ def test_a_written_manifest_holds_groups_on_one_side_of_a_split(tmp_path, capsys
     doctor(capsys, folder, tmp_path / "out", "--write-manifest", written, "--resplit")
     manifest, _ = read_dataset(written, task_family="fundus")
     split = {found.name: found.split for found in manifest.rows}
+    patient = {found.name: found.patient_id for found in manifest.rows}
     assert split["normal/0.png"] == split["normal/copy.jpg"]
+    assert patient["normal/0.png"] == patient["normal/copy.jpg"] != patient["cataract/1.png"]
     assert set(split.values()) == {"train", "validation", "test"}
     assert stat.S_IMODE(written.stat().st_mode) == 0o600
 

@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from eyebright_client.doctor.diagnosis import Diagnosis, Options, dealt_again, examine
+from eyebright_client.doctor.diagnosis import Diagnosis, Options, examine, manifest_changes
 from eyebright_client.doctor.local_list import write_local_list
 from eyebright_client.doctor.wording import HEADLINES, LEVEL_WORDS, plain
 from eyebright_common.durable import write_json
@@ -60,9 +60,9 @@ def doctor(
         diagnosis = examine(data, folder=out, options=chosen, on_progress=on_progress)
     _write(diagnosis, out)
     if write_manifest is not None:
-        splits = dealt_again(diagnosis.case) if resplit else None
         source = diagnosis.case.source
-        write_records(write_manifest, source.records, root=source.root, splits=splits)
+        changes = manifest_changes(diagnosis.case, resplit=resplit)
+        write_records(write_manifest, source.records, root=source.root, changed=changes)
     if as_json:
         typer.echo(json.dumps(diagnosis.shareable, indent=1, allow_nan=False))
     else:

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from eyebright_client.doctor.case import Case
 from eyebright_client.doctor.examining import examine_rows
 from eyebright_client.doctor.findings import EXIT_CODES, Finding, Level, gravest
 from eyebright_client.doctor.local_list import LocalLine, local_lines
+from eyebright_client.doctor.patients import joined_patients
 from eyebright_client.doctor.picture_checks import PICTURE_CHECKS
 from eyebright_client.doctor.results_store import ResultsStore
 from eyebright_client.doctor.sharing import FLOOR, people_table, shareable_reasons
@@ -120,6 +122,31 @@ def sample_of(rows: Sequence[Row], wanted: int) -> list[Row]:
         taken.add(patient)
         count += sizes[patient]
     return [row for row in rows if row.patient_id in taken]
+
+
+def manifest_changes(case: Case, *, resplit: bool) -> dict[tuple[str, int], dict[str, str]]:
+    """Return (path, frame) → columns that a written manifest has otherwise than the source.
+
+    Pictures without a patient of their own get that of their group. With ``resplit`` the used rows are dealt again and
+    the others, those of other tasks among them, lose their split.
+    """
+    changes: dict[tuple[str, int], dict[str, str]] = {}
+    if resplit:
+        changes = {(name, frame): {"split": ""} for name, frame in _pictures(case)}
+        for picture, split in dealt_again(case).items():
+            changes[picture] = {"split": split}
+    for index, patient in joined_patients(case.rows, case.together).items():
+        row = case.rows[index]
+        changes.setdefault((row.name, row.frame), {})["patient_id"] = patient
+    return changes
+
+
+def _pictures(case: Case) -> list[tuple[str, int]]:
+    found = []
+    for record in case.source.records:
+        name, frame = record.values.get("image_path", ""), record.values.get("frame_index", "")
+        found.append((os.path.normpath(name.replace("\\", "/")), int(frame) if frame.isdecimal() else 1))
+    return found
 
 
 def dealt_again(case: Case, *, seed: int = 0) -> dict[tuple[str, int], str]:

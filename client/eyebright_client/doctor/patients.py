@@ -77,6 +77,19 @@ def named_patients(rows: Sequence[Row], members: Sequence[int]) -> set[str]:
     return {rows[i].patient_id for i in members if rows[i].extra.get("patient_id_source") != OWN_PATIENT}
 
 
+def joined_patients(rows: Sequence[Row], together: Together) -> dict[int, str]:
+    """Return row → patient for rows whose source names none and whose group has more than one picture.
+
+    A patient that the source names anywhere in the group is taken, else the first picture's own.
+    """
+    joined: dict[int, str] = {}
+    for members in sets_of_copies(together.group):
+        named = sorted(named_patients(rows, members))
+        patient = named[0] if named else rows[members[0]].patient_id
+        joined.update({i: patient for i in members if rows[i].extra.get("patient_id_source") == OWN_PATIENT})
+    return joined
+
+
 def row_reasons(rows: Sequence[Row], facts: Sequence[PictureFacts], together: Together) -> list[str]:
     """Return for each row why it is left out, empty where it is used."""
     reasons = [_own_reason(found) for found in facts]

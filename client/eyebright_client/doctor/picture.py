@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
@@ -159,7 +160,7 @@ def _mode(mode: str) -> str:
 def _pixel_facts(image: Pixels, modality: str) -> dict[str, Any]:
     field = field_of_view(image) if modality == "CFP" else None
     quality = assess_quality(image, modality=modality, field=field)
-    pixels = image.reshape(-1, 3).astype(np.float32)
+    means, deviations = (values.ravel() for values in cv2.meanStdDev(image))
     prepared = prepare(image, modality=modality, size=_PREPARED_SIDE, field=field)
     descriptor = duplicate_descriptor(prepared).astype(np.float16)
     return {
@@ -172,8 +173,8 @@ def _pixel_facts(image: Pixels, modality: str) -> dict[str, Any]:
         "wrong_modality": _wrong_modality(image, modality, quality.reasons),
         "bounded": field.bounded if field else False,
         "coverage": round(field.coverage, 3) if field else 0.0,
-        "means": tuple(round(float(value), 3) for value in pixels.mean(axis=0)),
-        "variances": tuple(round(float(value), 3) for value in pixels.var(axis=0)),
+        "means": tuple(round(float(value), 3) for value in means),
+        "variances": tuple(round(float(value) ** 2, 3) for value in deviations),
         "descriptor": base64.b64encode(descriptor.tobytes()).decode(),
     }
 

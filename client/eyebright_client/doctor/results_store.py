@@ -18,9 +18,10 @@ from pathlib import Path
 from eyebright_client.doctor.picture import PictureFacts
 from eyebright_common.closing import Closing
 from eyebright_common.imaging import PREPROCESSING_ID
+from eyebright_common.imaging.gate import quality_gate
 from eyebright_common.manifest import Row
 
-_VERSION = f"doctor-1|{PREPROCESSING_ID}"
+_VERSION = "doctor-1"
 _TABLE = "CREATE TABLE IF NOT EXISTS results (key TEXT PRIMARY KEY, facts TEXT NOT NULL)"
 
 
@@ -30,7 +31,8 @@ def result_key(row: Row) -> str:
         found = row.image_path.stat()
     except OSError:
         return ""
-    parts = (_VERSION, row.image_path, found.st_size, found.st_mtime_ns, row.frame, row.modality)
+    judges = (_VERSION, PREPROCESSING_ID, quality_gate().version)
+    parts = (*judges, row.image_path, found.st_size, found.st_mtime_ns, row.frame, row.modality)
     return hashlib.sha256("|".join(map(str, parts)).encode()).hexdigest()
 
 
