@@ -8,6 +8,7 @@ from eyebright_client.audit.audit_command import audit
 from eyebright_client.doctor.command import doctor
 from eyebright_client.enrolment.join_command import join, leave
 from eyebright_client.node.node_command import pause, resume, status, up
+from eyebright_client.node.prepare_command import prepare
 from eyebright_client.policy.approve_command import approve
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help="The hospital's own commands.")
@@ -18,5 +19,5 @@ def client() -> None:
     """Look after a hospital's part of the network."""
 
 
-for command in (doctor, join, up, pause, resume, status, leave, approve, audit):
+for command in (doctor, join, prepare, up, pause, resume, status, leave, approve, audit):
     app.command()(command)
