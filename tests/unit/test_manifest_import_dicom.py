@@ -1,5 +1,8 @@
 """A DICOM tree or DICOMDIR as a data set."""
 
+import gc
+import warnings
+
 import numpy as np
 from pydicom.fileset import FileSet
 
@@ -53,7 +56,16 @@ def test_a_secondary_capture_that_does_not_say_what_it_is_has_no_modality(tmp_pa
     assert judged.manifest.left_out == {"modality_unknown": 1}
 
 
-def test_what_a_dicomdir_names_and_is_gone_is_missing(tmp_path):
+def test_a_header_value_that_is_not_what_it_should_be_is_not_quoted_on_any_stream(tmp_path, recwarn, capfd):
+    path = write_dicom(tmp_path / "normal/a.dcm", eye(1, 96), sop=OP_8, PatientID="1", StudyDate="19500317")
+    path.write_bytes(path.read_bytes().replace(b"19500317", b"HuberMar"))
+    assert len(judge(read_source(tmp_path), task="fundus").manifest.rows) == 1
+    decode_image(path)
+    assert not recwarn.list
+    assert "Huber" not in "".join(capfd.readouterr())
+
+
+def write_disc(tmp_path):
     disc = FileSet()
     for number, label in enumerate(("normal", "cataract"), start=1):
         source = write_dicom(tmp_path / "in" / f"{label}.dcm", eye(number, 96), sop=OP_8, number=number,
@@ -62,6 +74,15 @@ def test_what_a_dicomdir_names_and_is_gone_is_missing(tmp_path):
                              StudyID="1", SeriesNumber=1, InstanceNumber=1)  # fmt: skip
         disc.add(source)
     disc.write(tmp_path / "disc")
+    with warnings.catch_warnings():
+        # pydicom leaves its temporary folder to the garbage collector, which complains about that.
+        warnings.simplefilter("ignore", ResourceWarning)
+        del disc
+        gc.collect()
+
+
+def test_what_a_dicomdir_names_and_is_gone_is_missing(tmp_path):
+    write_disc(tmp_path)
     (tmp_path / "disc/labels.csv").write_text("patient_id,label\n1,normal\n2,cataract\n")
     assert len(judge(read_source(tmp_path / "disc/DICOMDIR"), task="fundus").manifest.rows) == 2
     gone = next(path for path in (tmp_path / "disc").rglob("IM*") if path.is_file())

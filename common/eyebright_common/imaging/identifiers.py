@@ -86,7 +86,10 @@ _WORDS = frozenset(
 
 def embedded_identifiers(data: bytes) -> tuple[str, ...]:
     """Return the kinds of identifying fields in a file's bytes, of ``FILE_KINDS``; none where it cannot be read."""
-    found = _dicom_kinds(data) if data[128:132] == b"DICM" else _raster_kinds(data)
+    with warnings.catch_warnings():
+        # A reader's warning quotes the value it does not like, and that may be a name.
+        warnings.simplefilter("ignore")
+        found = _dicom_kinds(data) if data[128:132] == b"DICM" else _raster_kinds(data)
     return tuple(kind for kind in FILE_KINDS if kind in found)
 
 
@@ -105,13 +108,10 @@ def _person(part: str) -> bool:
 
 
 def _raster_kinds(data: bytes) -> set[str]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            image = Image.open(io.BytesIO(data))
-            return _header_kinds(image)
-        except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN):
-            return set()
+    try:
+        return _header_kinds(Image.open(io.BytesIO(data)))
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN):
+        return set()
 
 
 def _header_kinds(image: Image.Image) -> set[str]:

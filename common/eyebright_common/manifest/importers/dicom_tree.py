@@ -12,6 +12,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -59,6 +60,13 @@ def _recognises(listing: Listing) -> bool:
 
 
 def _read(listing: Listing) -> list[Record]:
+    with warnings.catch_warnings():
+        # A reader's warning quotes the value it does not like, and that may be a name.
+        warnings.simplefilter("ignore")
+        return _tree_records(listing)
+
+
+def _tree_records(listing: Listing) -> list[Record]:
     indexed = _indexed(listing)
     labels = _Labels.of(listing)
     tables = {path.relative_to(listing.root).as_posix() for path in listing.tables("DICOMDIR", _LABELS)}
