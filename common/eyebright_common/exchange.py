@@ -2,11 +2,14 @@
 
 * One place, so that what may leave a hospital can be read in a minute: arrays of the student, the integers of
   ``REPLY_COUNTS``, one mean loss per term, and the integer counts of an evaluation. No text of a hospital's own.
+* Every question carries a nonce of its own, and the answer repeats it: an answer to another question, or an old one
+  sent again, is known by it.
 * A refusal is a code and a fixed sentence. The true reason, with its file names, stays in the hospital's own log.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 
 ARRAYS = "arrays"
@@ -18,6 +21,8 @@ READY = 0
 PLAN = "plan"
 ROUND = "round"
 PLAN_DIGEST = "plan-digest"
+NONCE = "nonce"
+PLAN_SIGNATURE = "plan-signature"
 
 NUM_EXAMPLES = "num-examples"
 STEPS = "steps"
@@ -27,7 +32,16 @@ TRAIN_ROWS = "train-rows"
 VALIDATION_ROWS = "validation-rows"
 LOSS_PREFIX = "loss-"
 COUNTS_PREFIX = "counts-"
-REPLY_COUNTS = frozenset({NUM_EXAMPLES, STEPS, SITE_INDEX, STATUS, TRAIN_ROWS, VALIDATION_ROWS})
+BEATS_OWN = "beats-own"
+REPLY_COUNTS = frozenset({NUM_EXAMPLES, STEPS, SITE_INDEX, STATUS, TRAIN_ROWS, VALIDATION_ROWS, BEATS_OWN})
+
+
+class BeatsOwn(IntEnum):
+    """What a hospital says of the federated student against its own: no more than this leaves."""
+
+    NO = 0
+    YES = 1
+    UNKNOWN = 2
 
 
 class Refusal(IntEnum):
@@ -55,3 +69,11 @@ def is_counter(name: str) -> bool:
 def is_running_statistic(name: str) -> bool:
     """Whether an array is a BatchNorm running mean or variance: a measurement, not a parameter."""
     return name.endswith(("running_mean", "running_var"))
+
+
+def batch_norm_names(names: Iterable[str]) -> frozenset[str]:
+    """Return the arrays among ``names`` of batch normalisation: statistics, and the scale and shift beside them."""
+    known = frozenset(names)
+    layers = {name.removesuffix("running_mean") for name in known if name.endswith("running_mean")}
+    parts = ("weight", "bias", "running_mean", "running_var")
+    return frozenset(layer + part for layer in layers for part in parts) & known

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -28,7 +29,28 @@ Weight = Annotated[float, Field(ge=0, le=100, allow_inf_nan=False)]
 ViewFamily = Literal["views-1", "rand-augment-2-9-1", "rand-augment-2-7-1"]
 _USUAL_VIEWS: ViewFamily = "views-1"
 
+Aggregation = Literal[
+    "fedavg",
+    "fedprox",
+    "fedavgm",
+    "fedadam",
+    "fedyogi",
+    "fedmedian",
+    "fedtrimmedavg",
+    "krum",
+    "multikrum",
+    "bulyan",
+]
+BatchNorm = Literal["average", "local", "re-estimate"]
+Compression = Literal["none", "fp16", "int8"]
+
 _FEATURE_TERMS = ("pca", "gl", "adversarial")
+_NEEDS_ALL_ALIKE = ("fedavg", "fedprox")
+
+
+def _left_out(usual: object) -> Callable[[object], bool]:
+    """Leave a field out of the JSON where it has its usual value: plans from before the field keep their digests."""
+    return lambda value: value == usual
 
 
 class PlanRecipe(Document):
@@ -94,6 +116,25 @@ class PlanRecipe(Document):
         return any(name in _FEATURE_TERMS for name in self.teacher_terms)
 
 
+class PlanPrivacy(Document):
+    """Differential privacy of hospitals: each update is clipped, and noise is added to the average.
+
+    It hides whether a *hospital* took part, not whether a patient's picture did; what ``delta`` and ``max_epsilon``
+    promise, ``eyebright_server.federation.privacy`` says.
+
+    Attributes:
+        clipping_norm: Largest norm of one hospital's update.
+        noise_multiplier: Deviation of the noise, as a multiple of what one hospital can move the average.
+        delta: Probability with which the promise may fail.
+        max_epsilon: The run ends before a round that would go beyond it.
+    """
+
+    clipping_norm: float = Field(gt=0, le=1e6, allow_inf_nan=False)
+    noise_multiplier: float = Field(gt=0, le=1e3, allow_inf_nan=False)
+    delta: float = Field(default=1e-5, gt=0, lt=1, allow_inf_nan=False)
+    max_epsilon: float = Field(default=10.0, gt=0, le=1e6, allow_inf_nan=False)
+
+
 class Plan(Document):
     """One federated run.
 
@@ -121,6 +162,13 @@ class Plan(Document):
         teacher_sha256: Digest of the teacher's safetensors file; None trains on labels alone.
         teacher_arch: Name of the teacher; None without a teacher.
         aggregation: How the server combines students.
+        hostile: Hospitals the Krum family assumes to be hostile.
+        batch_norm: ``average`` treats batch normalisation as weights; ``local`` lets each hospital keep its own
+            (FedBN), and what the server holds is their average; ``re-estimate`` measures means and variances afresh,
+            under the averaged student, and pools their moments.
+        compression: How a hospital's update is shortened on its way.
+        privacy: Clipping and noise; None for neither.
+        compare_own: Whether each hospital also trains a student on its own pictures alone, and learns which is better.
         seed: Seed of everything random at the hospital.
         precision: Arithmetic of the training step.
     """
@@ -146,7 +194,12 @@ class Plan(Document):
     recipe: PlanRecipe
     teacher_sha256: Sha256 | None = None
     teacher_arch: Word | None = None
-    aggregation: Literal["fedavg", "fedprox", "fedavgm", "fedadam", "fedmedian", "fedtrimmedavg"] = "fedavg"
+    aggregation: Aggregation = "fedavg"
+    hostile: int = Field(default=0, ge=0, le=1000, exclude_if=_left_out(0))
+    batch_norm: BatchNorm = Field(default="average", exclude_if=_left_out("average"))
+    compression: Compression = Field(default="none", exclude_if=_left_out("none"))
+    privacy: PlanPrivacy | None = Field(default=None, exclude_if=_left_out(None))
+    compare_own: bool = Field(default=False, exclude_if=_left_out(False))
     seed: int = Field(ge=0, lt=2**31)
     precision: Literal["fp32", "bf16"] = "fp32"
 
@@ -175,6 +228,12 @@ class Plan(Document):
             raise ValueError("teacher_sha256 and teacher_arch go together")
         if (self.aggregation == "fedprox") != (self.proximal_mu > 0):
             raise ValueError("aggregation fedprox and a proximal_mu above 0 go together")
+        if self.hostile and self.aggregation not in {"krum", "multikrum", "bulyan"}:
+            raise ValueError("hostile is for krum, multikrum and bulyan")
+        if self.privacy is not None and self.aggregation not in _NEEDS_ALL_ALIKE:
+            raise ValueError("privacy is accounted for a plain average only; use fedavg or fedprox")
+        if self.privacy is not None and self.batch_norm == "re-estimate":
+            raise ValueError("re-estimated statistics would leave without noise; use another batch_norm with privacy")
         return self
 
     @classmethod
