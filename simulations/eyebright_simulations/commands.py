@@ -25,7 +25,9 @@ def simulate(
         str | None, typer.Option(help="site, iid or dirichlet:ALPHA; default site where there are sites, else iid.")
     ] = None,
     rounds: Annotated[int, typer.Option(help="Federated rounds.")] = _DEFAULT.rounds,
-    local_epochs: Annotated[int, typer.Option(help="Passes per round at a hospital.")] = _DEFAULT.local_epochs,
+    local_epochs: Annotated[
+        int | None, typer.Option(help="Passes per round at a hospital; default 3, or 2 with --init.")
+    ] = None,
     teacher: Annotated[
         str | None, typer.Option(help="timm name, a student's, a hybrid's, or ensemble:NAME+NAME; default by task.")
     ] = None,

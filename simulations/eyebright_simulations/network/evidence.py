@@ -144,7 +144,7 @@ def _setup(context: Context) -> dict[str, str]:
         "Task": get_task(facts["cohort"]["task"]).title,
         "Hospitals": str(len(facts["cohort"]["hospitals"])),
         "Partition": options.partition or "by site where the data has sites",
-        "Rounds": f"{options.rounds} of {options.local_epochs} passes each",
+        "Rounds": f"{options.rounds} of {options.passes_per_round} passes each",
         "Teacher": facts["teacher"]["arch"],
         "Student": options.student,
         "Initial weights": "given" if options.init else "pre-trained by the server on its own share, labels alone",
@@ -156,7 +156,7 @@ def _setup(context: Context) -> dict[str, str]:
 def _budget(context: Context) -> str:
     options, budget = context.options, budget_of(context.options)
     return (
-        f"Every student had {options.rounds} rounds of {options.local_epochs} passes over its pictures, batches of "
+        f"Every student had {options.rounds} rounds of {options.passes_per_round} passes over its pictures, batches of "
         f"{budget.batch_size}, a peak rate of {budget.learning_rate:g}, the same initial weights, and its best round "
         "chosen on validation patients."
     )

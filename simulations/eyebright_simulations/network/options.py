@@ -32,7 +32,8 @@ class SimulationOptions:
         hospitals: Number of hospitals; None takes the data's own sites, or three.
         partition: ``site``, ``iid`` or ``dirichlet:ALPHA``; None means ``site`` where there are sites.
         rounds: Federated rounds.
-        local_epochs: Passes over a hospital's pictures in each round.
+        local_epochs: Passes over a hospital's pictures in each round; None is fewer for a student that starts from
+            given weights.
         teacher: Name of the teacher; None takes the default for the task, or for the given weights.
         teacher_init: Weights the teacher starts from; None takes ``init`` for the default teacher, random for another.
         student: Student architecture.
@@ -47,7 +48,7 @@ class SimulationOptions:
     hospitals: int | None = None
     partition: str | None = None
     rounds: int = 6
-    local_epochs: int = 3
+    local_epochs: int | None = None
     teacher: str | None = None
     teacher_init: str | None = None
     student: str = "mobilenet_v2"
@@ -66,6 +67,11 @@ class SimulationOptions:
         """Side of the model input, pixels."""
         return self.image_size or (96 if self.synthetic else 128)
 
+    @property
+    def passes_per_round(self) -> int:
+        """Passes over a hospital's pictures in each round."""
+        return (3 if self.init is None else 2) if self.local_epochs is None else self.local_epochs
+
     def digest(self) -> str:
         """SHA-256 of everything that changes the result."""
         facts = asdict(self) | {"init": _file_digest(self.init), "teacher_init": _file_digest(self.teacher_init)}
@@ -81,7 +87,7 @@ class SimulationOptions:
         if self.partition is not None:
             check_method(self.partition)
         _within("--rounds", self.rounds, 1, 1000)
-        _within("--local-epochs", self.local_epochs, 1, 1000)
+        _within("--local-epochs", self.passes_per_round, 1, 1000)
         _within("--image-size", self.pixels, _SMALLEST, _LARGEST)
         if self.pixels % 32:
             raise InputError("--image-size must be a multiple of 32", value=self.pixels, fix="For example 96 or 224.")

@@ -55,11 +55,11 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
         image_size=options.pixels,
         preprocessing=PREPROCESSING_ID,
         rounds=options.rounds,
-        local_epochs=options.local_epochs,
+        local_epochs=options.passes_per_round,
         batch_size=budget.batch_size,
         learning_rate=budget.learning_rate,
         weight_decay=budget.weight_decay,
-        views=min(budget.views, options.rounds * options.local_epochs),  # a view nobody will see costs a teacher
+        views=min(budget.views, options.rounds * options.passes_per_round),  # a view nobody will see costs a teacher
         recipe=recipe if distilled else {"ce": 1.0, "kd": 0.0, "dist": 0.0},
         teacher_sha256=teacher["sha256"] if distilled else None,
         teacher_arch=teacher["arch"] if distilled else None,
