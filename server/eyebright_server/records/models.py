@@ -14,7 +14,7 @@ from sqlalchemy import DateTime, Dialect, Index, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -91,6 +91,16 @@ class UnitReportRow(Base):
     name: Mapped[str] = mapped_column(String(63))
     received: Mapped[datetime]
     status_json: Mapped[str] = mapped_column(Text)
+
+
+class HospitalStandingRow(Base):
+    """How often a hospital's reply was bad; see ``standing``."""
+
+    __tablename__ = "hospital_standing"
+
+    hospital: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    offences: Mapped[int]
+    suspended: Mapped[datetime | None]
 
 
 class LedgerRow(Base):

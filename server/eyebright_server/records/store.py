@@ -4,8 +4,8 @@
   ``ledger``) as functions of a session; this file gives them transactions and nothing more.
 * A writing transaction on SQLite begins IMMEDIATE: it waits for the other writer at the start instead of failing in
   the middle.
-* The tables are made when missing and carry a version. Another version is refused; moving between versions (Alembic)
-  comes with the first change of a table.
+* The tables are made when missing and carry a version. Older ones are moved to this version when they are opened
+  (``migrations``); newer ones are refused.
 """
 
 from __future__ import annotations
@@ -24,8 +24,9 @@ from eyebright_common.closing import Closing
 from eyebright_common.errors import EyebrightError
 from eyebright_common.trust import PeerIdentity, Role
 from eyebright_common.wire import UnitStatus
-from eyebright_server.records import ledger, participants
+from eyebright_server.records import ledger, participants, standing
 from eyebright_server.records.ledger import LedgerEntry, LedgerHead
+from eyebright_server.records.migrations import migrate
 from eyebright_server.records.models import SCHEMA_VERSION, Base, ParticipantRow, SchemaRow, UnitReportRow
 
 KEPT_REPORTS = 100
@@ -79,6 +80,20 @@ class Records(Closing):
         """Add an entry to the ledger."""
         with self.writing() as session:
             return ledger.append(session, kind, payload, now=now)
+
+    def lift(self, hospital: int, *, now: datetime) -> None:
+        """Ask a suspended hospital again; see ``standing``.
+
+        Raises:
+            InputError: it is not suspended.
+        """
+        with self.writing() as session:
+            standing.lift(session, hospital, now=now)
+
+    def suspended(self) -> dict[int, datetime]:
+        """Return since when each suspended hospital is."""
+        with self.reading() as session:
+            return standing.suspended(session)
 
     def ledger(self, *, after: int = 0) -> list[LedgerEntry]:
         """Return the entries of the ledger with a number above ``after``."""
@@ -166,6 +181,9 @@ class Records(Closing):
                 Base.metadata.create_all(connection)
                 connection.execute(insert(SchemaRow).values(id=1, version=SCHEMA_VERSION))
             found = connection.execute(select(SchemaRow.version)).scalar_one()
+            if found < SCHEMA_VERSION:
+                migrate(connection, found=found)
+                found = connection.execute(select(SchemaRow.version)).scalar_one()
         if found != SCHEMA_VERSION:
             raise EyebrightError(
                 "the records have another version",
