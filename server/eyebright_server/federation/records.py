@@ -31,16 +31,18 @@ class Reply:
         error: Sentence of that error.
         bytes_up: Serialised size of the answer.
         bytes_down: Serialised size of the request.
+        nonce: What the question carried and the answer must repeat; empty where the transport gave none.
     """
 
     site: int
-    arrays: Arrays = field(default_factory=dict)
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     numbers: Mapping[str, int | float | list[int] | list[float]] = field(default_factory=dict)
     echo: Mapping[str, Any] = field(default_factory=dict)
     error_code: int | None = None
     error: str = ""
     bytes_up: int = 0
     bytes_down: int = 0
+    nonce: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +80,12 @@ class RoundRecord:
         bytes_down: Bytes the server sent.
         seconds: Wall time of the round.
         weights_sha256: Digest of the averaged student.
+        attempts: How often the hospitals were asked until there was a quorum.
+        late: Hospitals whose answer to an earlier question came in this round, and was discarded.
+        suspended: Hospitals that were not asked, after repeated offences.
+        bytes_saved: Bytes that shortening took off the accepted updates.
+        beats_own: ``yes``, ``no`` or ``unknown`` of each hospital that says whether the student beats its own.
+        epsilon: Privacy spent up to and with this round; None without noise.
     """
 
     round: int
@@ -95,6 +103,12 @@ class RoundRecord:
     bytes_down: int
     seconds: float
     weights_sha256: str
+    attempts: int = 1
+    late: tuple[int, ...] = ()
+    suspended: tuple[int, ...] = ()
+    bytes_saved: int = 0
+    beats_own: dict[int, str] = field(default_factory=dict)
+    epsilon: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +122,8 @@ class FederationResult:
         counts: Validation counts of that student by hospital, see ``EvaluationCounts.from_dict``.
         final_weights: The same after the last round.
         resumed_after: The round after which this process took over; 0 when it ran all of them.
+        ended: Why there were no more rounds: ``all_rounds``, ``no_improvement``, ``round_budget`` or
+            ``privacy_budget``.
     """
 
     rounds: tuple[RoundRecord, ...]
@@ -116,6 +132,7 @@ class FederationResult:
     counts: dict[int, dict[str, list[int]]]
     final_weights: Arrays
     resumed_after: int
+    ended: str = "all_rounds"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,8 +140,8 @@ class FederationEvent:
     """Something a progress display may show.
 
     Attributes:
-        kind: ``resumed``, ``round_started``, ``trained``, ``set_aside``, ``refused``, ``aggregated``, ``evaluated``
-            or ``round_finished``.
+        kind: ``resumed``, ``round_started``, ``trained``, ``set_aside``, ``refused``, ``late``, ``suspended``,
+            ``repeated``, ``aggregated``, ``evaluated`` or ``round_finished``.
         round: Round it belongs to.
         rounds: Rounds in the run.
         site: The hospital it is about, if it is about one.

@@ -14,9 +14,9 @@ from eyebright_common.exchange import is_counter
 from eyebright_common.plan import Plan
 from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
 from eyebright_server.federation.flower import (
-    LEAST_HOSPITALS,
     FlowerHospitals,
     StrategyAveraging,
+    least_hospitals,
     run_locally,
     run_with_ray,
 )
@@ -99,7 +99,7 @@ def run_federation(
 def _check(plan: Plan, sites: Sequence[Path], backend: str) -> None:
     if backend not in BACKENDS:
         raise InputError("unknown backend", value=backend, fix=f"Choose one of: {', '.join(BACKENDS)}.")
-    least = LEAST_HOSPITALS.get(plan.aggregation, 1)
+    least = least_hospitals(plan.aggregation, plan.hostile)
     if len(sites) < least:
         raise InputError(f"{plan.aggregation} needs {least} hospitals", value=len(sites), fix="Use fedavg.")
     missing = [site for site in sites if not Path(site).is_dir()]

@@ -8,6 +8,6 @@ plain values.
 from eyebright_server.federation.flower.engine import run_locally, run_with_ray
 from eyebright_server.federation.flower.grid import LocalGrid
 from eyebright_server.federation.flower.hospitals import FlowerHospitals
-from eyebright_server.federation.flower.strategies import LEAST_HOSPITALS, StrategyAveraging
+from eyebright_server.federation.flower.strategies import StrategyAveraging, least_hospitals
 
-__all__ = ["LEAST_HOSPITALS", "FlowerHospitals", "LocalGrid", "StrategyAveraging", "run_locally", "run_with_ray"]
+__all__ = ["FlowerHospitals", "LocalGrid", "StrategyAveraging", "least_hospitals", "run_locally", "run_with_ray"]
