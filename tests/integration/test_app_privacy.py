@@ -110,7 +110,7 @@ def test_a_reply_holds_float_arrays_of_the_student_counts_and_mean_losses_only(t
     )
     for reply in wire.replies:
         assert set(reply.content) <= {exchange.ARRAYS, exchange.METRICS, exchange.CONFIG}
-        assert set(reply.content[exchange.CONFIG]) == {exchange.PLAN_DIGEST, exchange.ROUND}
+        assert set(reply.content[exchange.CONFIG]) == {exchange.PLAN_DIGEST, exchange.ROUND, exchange.NONCE}
         for name, array in reply.content.array_records.get(exchange.ARRAYS, {}).items():
             assert array.numpy().dtype == np.float32
             assert array.numpy().shape == initial[name].shape

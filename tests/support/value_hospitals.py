@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from eyebright_common import exchange
+from eyebright_common.exchange import is_running_statistic
 from eyebright_common.plan import Plan
 from eyebright_common.tasks import get_task
 from eyebright_learning.evaluation import EvaluationCounts
-from eyebright_server.federation.records import Arrays, Reply
+from eyebright_server.federation.records import Arrays, Reply, Setback
 
 Fault = Callable[[Reply], Reply]
 
@@ -32,23 +33,39 @@ class ValueHospitals:
     faults: dict[tuple[str, int, int], Fault] = field(default_factory=dict)
     asked: list[tuple[str, int]] = field(default_factory=list)
     backwards: bool = False
+    answered: list[tuple[str, int, int]] = field(default_factory=list)
+    came_late: list[Setback] = field(default_factory=list)
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def ask(self, kind: str, *, plan: Plan, round_number: int, arrays: Arrays | None) -> Iterator[Reply]:
+    def late(self) -> list[Setback]:
+        said, self.came_late = self.came_late, []
+        return said
+
+    def ask(
+        self, kind: str, *, plan: Plan, round_number: int, arrays: Arrays | None, skip: Collection[int] = frozenset()
+    ) -> Iterator[Reply]:
         self.asked.append((kind, round_number))
-        order = range(len(self.rows))
+        order = [site for site in range(len(self.rows)) if site not in skip]
         for site in reversed(order) if self.backwards else order:
+            self.answered.append((kind, round_number, site))
             reply = Reply(
                 site=site,
-                arrays=self._trained(arrays, site) if kind == "train" and arrays else {},
+                arrays=self._answer(kind, arrays, site),
                 numbers=self._numbers(kind, site, plan),
                 echo={exchange.PLAN_DIGEST: plan.digest(), exchange.ROUND: round_number},
                 bytes_up=10,
                 bytes_down=100,
             )
             yield self.faults.get((kind, round_number, site), lambda r: r)(reply)
+
+    def _answer(self, kind: str, arrays: Arrays | None, site: int) -> Arrays:
+        if kind == "train" and arrays:
+            return self._trained(arrays, site)
+        if kind == "statistics" and arrays:
+            return {n: np.full_like(a, site + 1) for n, a in arrays.items() if is_running_statistic(n)}
+        return {}
 
     def _trained(self, arrays: Arrays, site: int) -> Arrays:
         return {name: (array * np.float32(0.9) + np.float32(0.01 * (site + 1))) for name, array in arrays.items()}
@@ -57,7 +74,7 @@ class ValueHospitals:
         rows = self.rows[site]
         if kind == "query":
             return {exchange.SITE_INDEX: site, exchange.TRAIN_ROWS: rows, exchange.VALIDATION_ROWS: 4}
-        if kind == "train":
+        if kind in {"train", "statistics"}:
             return {exchange.NUM_EXAMPLES: rows, exchange.LOSS_PREFIX + "ce": 1.0 + site}
         labels = np.array([0, 1, 0, 1])
         scores = np.array([[0.9, 0.1], [0.2, 0.8], [0.6, 0.4], [0.3 + 0.1 * site, 0.7 - 0.1 * site]])

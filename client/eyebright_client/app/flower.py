@@ -52,6 +52,7 @@ class _Request:
     plan: Plan
     round: int
     arrays: dict[str, np.ndarray]
+    nonce: str
 
 
 Handler = Callable[[Site, _Request], RecordDict]
@@ -149,7 +150,13 @@ def _consent(site: Site, request: _Request) -> Policy:
 
 
 def _echo(request: _Request) -> ConfigRecord:
-    return ConfigRecord({exchange.PLAN_DIGEST: request.plan.digest(), exchange.ROUND: request.round})
+    return ConfigRecord(
+        {
+            exchange.PLAN_DIGEST: request.plan.digest(),
+            exchange.ROUND: request.round,
+            exchange.NONCE: request.nonce,
+        }
+    )
 
 
 def _read(message: Message) -> _Request:
@@ -163,7 +170,7 @@ def _read(message: Message) -> _Request:
         arrays = {name: array.numpy() for name, array in records.get(exchange.ARRAYS, ArrayRecord()).items()}
     except (KeyError, ValueError, TypeError, InputError) as error:
         raise _BadRequest(str(error)) from error
-    return _Request(plan=plan, round=number, arrays=arrays)
+    return _Request(plan=plan, round=number, arrays=arrays, nonce=message.metadata.group_id)
 
 
 def _site_folder(sites: tuple[str, ...], context: Context) -> Path:

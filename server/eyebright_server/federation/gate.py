@@ -2,12 +2,13 @@
 
 * Flower checks that replies have equal keys, and ends the run where they have not. Here each reply is checked on its
   own against what was sent, and a bad one is set aside with its reason while the round goes on.
-* Order: identity of the question, schema, arithmetic, plausibility. The first rule that fails names the reason.
+* Order: identity of the question, schema, arithmetic, plausibility, length. The first rule that fails names the reason.
+* A question's nonce must come back with the answer, and a student that was already accepted in an earlier round is
+  not accepted again: both are ``replayed``.
 * The declared number of rows is the hospital's own word from the query at the start; a tenth more is tolerated, because
   a hospital may add images between the query and the round.
 
-Not here: bounds on the length of an update and on a hospital's share of the average. They need a history of honest
-rounds to be set by, and come with the deployment driver.
+Not here: how one update compares with the others, which only ``cohort`` can see.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from eyebright_common import exchange
+from eyebright_server.federation.cohort import far_too_long, lengths_of
 from eyebright_server.federation.records import UNIDENTIFIED, Arrays, Reply, Setback
 
 _TOLERANCE = 1.1
@@ -39,6 +41,7 @@ def set_aside_update(
         or _wrong_schema(reply, sent)
         or _not_finite(reply)
         or _implausible(reply, declared_rows)
+        or far_too_long(reply.site, lengths_of(reply.arrays, sent), sent)
     )
 
 
@@ -66,6 +69,8 @@ def _wrong_question(reply: Reply, plan_digest: str, round_number: int) -> Setbac
         return Setback(site=reply.site, reason="wrong_plan", detail=str(reply.echo.get(exchange.PLAN_DIGEST))[:64])
     if reply.echo.get(exchange.ROUND) != round_number:
         return Setback(site=reply.site, reason="wrong_round", detail=str(reply.echo.get(exchange.ROUND))[:64])
+    if reply.nonce and reply.echo.get(exchange.NONCE) != reply.nonce:
+        return Setback(site=reply.site, reason="replayed", detail="the answer is to another question")
     return None
 
 

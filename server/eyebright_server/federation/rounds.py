@@ -4,48 +4,44 @@
   production and values in tests.
 * Replies are sorted by hospital number before anything is computed from them, so the order of arrival changes nothing.
 * A hospital that refuses, fails, answers late or answers badly is written down with its reason, and the round goes on.
-  Below the quorum (half of the hospitals, at least one) the run stops with every hospital's reason, the model
-  unchanged; a later run resumes there.
-* BatchNorm running means and variances are averaged as weights. Pooled moments (the variance *between* hospitals) are
-  the better rule and belong in ``Averaging`` when camera differences call for them.
-* The state of round *r* depends on nothing but the state of round *r-1*, the plan and the hospitals.
+  Below the quorum nothing is averaged: who has no accepted reply is asked again, and after ``rules.attempts`` the run
+  stops with every hospital's reason, the model unchanged. A later run goes on there.
+* What counts is in the ledger before it counts (``journal``), so that a kill at any instruction loses no accepted reply
+  and applies none twice. The ledger lies beside the checkpoint unless the server's records are given.
+* BatchNorm running means and variances are averaged as weights, unless the plan has them re-estimated: then they are
+  asked for under the averaged student, and pooled as moments.
+* The state of round *r* depends on nothing but the state of round *r-1*, the plan, the hospitals and, with privacy, the
+  run's secret.
 """
 
 from __future__ import annotations
 
+import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from eyebright_common import exchange
 from eyebright_common.errors import FederationError
-from eyebright_common.exchange import Refusal
+from eyebright_common.exchange import BeatsOwn, is_running_statistic
 from eyebright_common.plan import Plan
 from eyebright_common.tasks import get_task
+from eyebright_server.federation.averaging import pooled_moments
 from eyebright_server.federation.checkpoint import Checkpoint, RunState, weights_digest
-from eyebright_server.federation.gate import set_aside_counts, set_aside_update
-from eyebright_server.federation.records import (
-    UNIDENTIFIED,
-    Arrays,
-    FederationEvent,
-    FederationResult,
-    Reply,
-    RoundRecord,
-    Setback,
-)
+from eyebright_server.federation.cohort import lengths_of, outliers
+from eyebright_server.federation.collecting import Collecting, Hospitals, no_answer
+from eyebright_server.federation.gate import set_aside_counts
+from eyebright_server.federation.journal import RoundSoFar, RunJournal
+from eyebright_server.federation.privacy import epsilon_of
+from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult, Reply, RoundRecord, Setback
+from eyebright_server.federation.reply_store import ReplyStore
+from eyebright_server.federation.rules import RoundRules
 from eyebright_server.federation.tally import Tally
 from eyebright_server.federation.validation import Validation, best_round, pool
+from eyebright_server.records import Records
 
-
-class Hospitals(Protocol):
-    """All hospitals of a run, reached over some transport."""
-
-    def __len__(self) -> int:
-        """Number of hospitals."""
-
-    def ask(self, kind: str, *, plan: Plan, round_number: int, arrays: Arrays | None) -> Iterator[Reply]:
-        """Ask every hospital and yield one reply each, as they arrive; the last ones may say that none came."""
+LEDGER = "ledger.sqlite"
 
 
 class Averaging(Protocol):
@@ -70,6 +66,8 @@ class RoundDriver:
         hospitals: Whom to ask.
         averaging: How to combine.
         checkpoint: Where to write.
+        rules: Quorum, attempts, early end and the gate's bars.
+        records: The server's records; None keeps a ledger beside the checkpoint.
         on_event: Told of every step, from the thread that runs the rounds.
         clock: Seconds, monotonic.
     """
@@ -78,9 +76,10 @@ class RoundDriver:
     hospitals: Hospitals
     averaging: Averaging
     checkpoint: Checkpoint
+    rules: RoundRules = field(default_factory=RoundRules)
+    records: Records | None = None
     on_event: Callable[[FederationEvent], None] = lambda event: None
     clock: Callable[[], float] = time.monotonic
-    _rows: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def run(self, initial: Arrays) -> FederationResult:
         """Run the rounds that are still to do and return the whole run.
@@ -89,15 +88,39 @@ class RoundDriver:
             FederationError: a round had no quorum, or the checkpoint cannot be used.
         """
         state = self.checkpoint.load()
+        if state is not None and (why := over(state, self.plan, self.rules)):
+            return self._result(state, state.records[-1].round, why)
+        if self.records is not None:
+            return self._run(state, initial, self.records)
+        self.checkpoint.folder.mkdir(parents=True, exist_ok=True)
+        with Records.open(self.checkpoint.folder / LEDGER) as records:
+            return self._run(state, initial, records)
+
+    def _run(self, state: RunState | None, initial: Arrays, records: Records) -> FederationResult:
+        rounds = _Rounds(driver=self, journal=self._journal(records), store=ReplyStore(self.checkpoint.folder))
         resumed_after = state.records[-1].round if state else 0
-        if state:
-            self.averaging.restore(state.strategy)
-            self._tell("resumed", resumed_after)
-        for number in range(resumed_after + 1, self.plan.rounds + 1):
-            state = self._round(number, state, state.weights if state else initial)
-            self.checkpoint.save(state)
-            self._tell("round_finished", number, record=state.records[-1])
-        assert state is not None, "a plan has at least one round"
+        rounds.begin(state)
+        while True:
+            why = over(state, self.plan, self.rules)
+            if why is not None:
+                break
+            state = rounds.next(state, initial)
+        if state is None:
+            raise FederationError(
+                "the privacy budget does not allow a single round",
+                value=f"epsilon {epsilon_of(1, self.plan.privacy):.3g}" if self.plan.privacy else None,
+                fix="Plan more noise, or a larger budget.",
+            )
+        rounds.journal.note("run-ended", rounds=state.records[-1].round, why=why)
+        return self._result(state, resumed_after, why)
+
+    def _journal(self, records: Records) -> RunJournal:
+        place = self.checkpoint
+        facts = f"{place.plan_digest}\n{place.initial_sha256}\n{place.hospitals}\n{place.folder.resolve()}"
+        run = hashlib.sha256(facts.encode()).hexdigest()[:16]
+        return RunJournal(records=records, run=run, offences=self.rules.offences)
+
+    def _result(self, state: RunState, resumed_after: int, ended: str) -> FederationResult:
         return FederationResult(
             rounds=state.records,
             best_round=state.best_round,
@@ -105,18 +128,85 @@ class RoundDriver:
             counts=state.best_counts,
             final_weights=state.weights,
             resumed_after=resumed_after,
+            ended=ended,
         )
 
+    def tell(
+        self, kind: str, number: int, *, site: int | None = None, record: RoundRecord | None = None, detail: str = ""
+    ) -> None:
+        """Tell of one step."""
+        self.on_event(
+            FederationEvent(kind=kind, round=number, rounds=self.plan.rounds, site=site, record=record, detail=detail)
+        )
+
+
+def over(state: RunState | None, plan: Plan, rules: RoundRules) -> str | None:
+    """Return why no further round follows ``state``, or None when one does."""
+    done = state.records[-1].round if state else 0
+    if done >= plan.rounds:
+        return "all_rounds"
+    if rules.round_budget is not None and done >= rules.round_budget:
+        return "round_budget"
+    if state is not None and rules.patience and done - state.best_round >= rules.patience:
+        return "no_improvement"
+    if plan.privacy is not None and epsilon_of(done + 1, plan.privacy) > plan.privacy.max_epsilon:
+        return "privacy_budget"
+    return None
+
+
+class _Rounds:
+    """The rounds of one process, over one ledger."""
+
+    def __init__(self, *, driver: RoundDriver, journal: RunJournal, store: ReplyStore) -> None:
+        self._driver, self.journal, self._store = driver, journal, store
+        self._plan, self._rules = driver.plan, driver.rules
+        self._collecting = Collecting(
+            plan=driver.plan, hospitals=driver.hospitals, journal=journal, store=store, tell=self._tell_of
+        )
+
+    def begin(self, state: RunState | None) -> None:
+        """Write that the run begins or goes on; a round whose checkpoint is on disk is closed."""
+        place = self._driver.checkpoint
+        self.journal.opened(plan=place.plan_digest, initial=place.initial_sha256, hospitals=place.hospitals)
+        if state is None:
+            return
+        closed = self.journal.closed_rounds()
+        for record in state.records:
+            if record.round not in closed:
+                self._close(record)
+        self._store.forget(up_to_round=state.records[-1].round)
+        self._driver.averaging.restore(state.strategy)
+        self._driver.tell("resumed", state.records[-1].round)
+
+    def next(self, before: RunState | None, initial: Arrays) -> RunState:
+        """Run one round and make its state what a resumed run begins with."""
+        number = before.records[-1].round + 1 if before else 1
+        state = self._round(number, before, before.weights if before else initial)
+        self._driver.checkpoint.save(state)
+        self._close(state.records[-1])
+        self._store.forget(up_to_round=number)
+        self._driver.tell("round_finished", number, record=state.records[-1])
+        return state
+
+    def _close(self, record: RoundRecord) -> None:
+        self.journal.note("round-closed", round=record.round, weights_sha256=record.weights_sha256)
+
     def _round(self, number: int, before: RunState | None, weights: Arrays) -> RunState:
-        started = self.clock()
-        self._tell("round_started", number)
-        tally = Tally()
-        self._meet(number, tally)
-        updates = self._train(number, weights, tally)
-        weights = self.averaging.combine(number, weights, updates)
-        self._tell("aggregated", number)
-        validation, evaluated = self._evaluate(number, weights, tally)
-        record = tally.record(number, updates, validation, evaluated, weights_digest(weights), self.clock() - started)
+        started = self._driver.clock()
+        self._driver.tell("round_started", number)
+        tally, so_far = Tally(), self.journal.round_so_far(number)
+        tally.suspended = tuple(sorted(self.journal.records.suspended()))
+        tally.attempts = so_far.attempt
+        self._collecting.meet(number, tally)
+        updates = self._updates(number, weights, tally, so_far)
+        weights = self._combined(number, weights, updates, tally, so_far)
+        self._driver.tell("aggregated", number)
+        if self._plan.privacy is not None:
+            tally.epsilon = epsilon_of(number, self._plan.privacy)
+        validation, evaluated = self._evaluate(number, weights, tally, so_far)
+        self._note_late(number, tally)
+        seconds = self._driver.clock() - started
+        record = tally.record(number, updates, validation, evaluated, weights_digest(weights), seconds)
         records = (*(before.records if before else ()), record)
         best = best_round(records)
         return RunState(
@@ -125,81 +215,144 @@ class RoundDriver:
             best_round=best,
             best_weights=weights if before is None or best == number else before.best_weights,
             best_counts=validation.site_counts if before is None or best == number else before.best_counts,
-            strategy=self.averaging.state(),
+            strategy=self._driver.averaging.state(),
         )
 
-    def _meet(self, number: int, tally: Tally) -> None:
-        """Ask hospitals for their numbers of rows until every one of them has answered once."""
-        if len(self._rows) == len(self.hospitals):
-            return
-        for reply in tally.weighed(self.hospitals.ask("query", plan=self.plan, round_number=number, arrays=None)):
-            rows = [reply.numbers.get(key) for key in (exchange.TRAIN_ROWS, exchange.VALIDATION_ROWS)]
-            if reply.site != UNIDENTIFIED and isinstance(rows[0], int) and isinstance(rows[1], int):
-                self._rows[reply.site] = (rows[0], rows[1])
-
-    def _train(self, number: int, weights: Arrays, tally: Tally) -> list[Reply]:
-        accepted: list[Reply] = []
-        asked = self.hospitals.ask("train", plan=self.plan, round_number=number, arrays=weights)
-        for reply in tally.weighed(asked):
-            tally.participants.append(reply.site)
-            setback = _no_answer(reply) or set_aside_update(
-                reply,
-                sent=weights,
-                plan_digest=self.plan.digest(),
-                round_number=number,
-                declared_rows=self._rows.get(reply.site, (0, 0))[0],
+    def _updates(self, number: int, weights: Arrays, tally: Tally, so_far: RoundSoFar) -> list[Reply]:
+        """Return the replies of the average, in the order of the hospitals."""
+        if so_far.aggregated is not None:
+            return self._decided("train", number, so_far.aggregated[0], tally, so_far)
+        quorum, last = self._rules.quorum_of(len(self._driver.hospitals)), so_far.attempt + self._rules.attempts - 1
+        while True:
+            self.journal.note(
+                "round-opened", round=number, attempt=so_far.attempt, weights_sha256=weights_digest(weights)
             )
-            if setback is None:
-                accepted.append(reply)
-                self._tell("trained", number, site=reply.site)
-            else:
-                self._set_aside(number, setback, tally)
-        accepted.sort(key=lambda reply: reply.site)
-        quorum = max(1, (len(self.hospitals) + 1) // 2)
-        if len(accepted) < quorum:
+            accepted = self._collecting.gather("train", number, weights, weights, tally, so_far)
+            self._note_late(number, tally)
+            self._put_outliers_aside(number, weights, accepted, tally, so_far)
+            if len(accepted) >= quorum:
+                return [accepted[site] for site in sorted(accepted)]
+            reasons = tally.reasons()
+            self.journal.note(
+                "round-below-quorum", round=number, attempt=so_far.attempt, accepted=len(accepted), needed=quorum
+            )
+            if so_far.attempt >= last:
+                raise FederationError(
+                    f"round {number} has no quorum: {len(accepted)} of {len(self._driver.hospitals)} hospitals, "
+                    f"{quorum} needed",
+                    value=reasons,
+                    fix="Mend those hospitals and run again; the rounds before this one are kept.",
+                )
+            so_far.attempt += 1
+            so_far.set_aside.clear()
+            tally.try_again()
+            self._driver.tell("repeated", number, detail=f"attempt {so_far.attempt}")
+
+    def _decided(
+        self, kind: str, number: int, hospitals: Sequence[int], tally: Tally, so_far: RoundSoFar
+    ) -> list[Reply]:
+        """Return exactly the replies that the ledger says are in the average."""
+        found = self._collecting.restored(kind, number, so_far)
+        lost = sorted(set(hospitals) - set(found))
+        if lost:
             raise FederationError(
-                f"round {number} has no quorum: {len(accepted)} of {len(self.hospitals)} hospitals, {quorum} needed",
-                value=tally.reasons(),
-                fix="Mend those hospitals and run again; the rounds before this one are kept.",
+                "accepted replies are not on disk as they were written",
+                value=f"round {number}, hospitals {lost}",
+                fix="Restore the run's folder from a copy.",
             )
-        return accepted
+        replies = [found[site] for site in sorted(hospitals)]
+        list(tally.weighed(iter(replies)))
+        tally.met(hospitals)
+        for setback in so_far.set_aside.get(kind, []):
+            tally.met([setback.site])
+            tally.note(setback)
+        return replies
 
-    def _evaluate(self, number: int, weights: Arrays, tally: Tally) -> tuple[Validation, tuple[int, ...]]:
+    def _put_outliers_aside(
+        self, number: int, weights: Arrays, accepted: dict[int, Reply], tally: Tally, so_far: RoundSoFar
+    ) -> None:
+        known = {setback.site for setback in so_far.set_aside.get("train", [])}
+        lengths = {site: lengths_of(reply.arrays, weights) for site, reply in accepted.items()}
+        for setback in outliers(lengths, self._rules):
+            del accepted[setback.site]
+            if setback.site not in known:
+                self._collecting.put_aside("train", number, setback, tally, so_far)
+
+    def _combined(self, number: int, weights: Arrays, updates: list[Reply], tally: Tally, so_far: RoundSoFar) -> Arrays:
+        combined = self._driver.averaging.combine(number, weights, updates)
+        digest = weights_digest(combined)
+        if so_far.aggregated is None:
+            self.journal.note(
+                "round-aggregated",
+                round=number,
+                hospitals=[reply.site for reply in updates],
+                weights_sha256=digest,
+            )
+        elif so_far.aggregated[1] != digest:
+            raise FederationError(
+                "the average is not the one in the ledger",
+                value=f"round {number}: {digest[:16]}, not {so_far.aggregated[1][:16]}",
+                fix="Resume with the version of Eyebright that wrote it.",
+            )
+        if self._plan.batch_norm != "re-estimate":
+            return combined
+        return combined | self._measured(number, combined, tally, so_far)
+
+    def _measured(self, number: int, weights: Arrays, tally: Tally, so_far: RoundSoFar) -> Arrays:
+        """Return batch statistics measured under the averaged student, pooled; none where nobody measured."""
+        expected = {name: array for name, array in weights.items() if is_running_statistic(name)}
+        if not expected:
+            return {}
+        if so_far.measured is None:
+            accepted = self._collecting.gather("statistics", number, weights, expected, tally, so_far)
+            replies = [accepted[site] for site in sorted(accepted)]
+            self.journal.note("round-measured", round=number, hospitals=sorted(accepted))
+        else:
+            replies = self._decided("statistics", number, so_far.measured, tally, so_far)
+        pooled = pooled_moments(replies) if replies else {}
+        return {name: array.astype(weights[name].dtype) for name, array in pooled.items()}
+
+    def _evaluate(
+        self, number: int, weights: Arrays, tally: Tally, so_far: RoundSoFar
+    ) -> tuple[Validation, tuple[int, ...]]:
         usable: list[Reply] = []
-        for reply in tally.weighed(self.hospitals.ask("evaluate", plan=self.plan, round_number=number, arrays=weights)):
-            setback = _no_answer(reply) or set_aside_counts(
+        asked = self._driver.hospitals.ask(
+            "evaluate", plan=self._plan, round_number=number, arrays=weights, skip=tally.suspended
+        )
+        for reply in tally.weighed(asked):
+            setback = no_answer(reply) or set_aside_counts(
                 reply,
-                plan_digest=self.plan.digest(),
+                plan_digest=self._plan.digest(),
                 round_number=number,
-                declared_rows=self._rows.get(reply.site, (0, 0))[1],
+                declared_rows=self._collecting.rows.get(reply.site, (0, 0))[1],
             )
             if setback is None:
                 usable.append(reply)
-                self._tell("evaluated", number, site=reply.site)
+                self._driver.tell("evaluated", number, site=reply.site)
             elif reply.site not in tally.set_aside_sites():
-                self._set_aside(number, setback, tally)
+                self._collecting.put_aside("evaluate", number, setback, tally, so_far)
         usable.sort(key=lambda reply: reply.site)
-        validation = pool(usable, task=get_task(self.plan.task))
+        validation = pool(usable, task=get_task(self._plan.task))
         for setback in validation.set_aside:
-            self._set_aside(number, setback, tally)
+            self._collecting.put_aside("evaluate", number, setback, tally, so_far)
+        tally.beats_own = {reply.site: word for reply in usable if (word := _beats_own(reply))}
         return validation, tuple(validation.site_metrics)
 
-    def _set_aside(self, number: int, setback: Setback, tally: Tally) -> None:
-        refused = setback.reason == "plan_refused"
-        (tally.refused if refused else tally.quarantined).append(setback)
-        detail = f"{setback.reason} {setback.detail}".strip()
-        self._tell("refused" if refused else "set_aside", number, site=setback.site, detail=detail)
+    def _note_late(self, number: int, tally: Tally) -> None:
+        for setback in self._driver.hospitals.late():
+            tally.late.append(setback.site)
+            self.journal.note("reply-late", round=number, hospital=setback.site, detail=setback.detail)
+            self._driver.tell("late", number, site=setback.site, detail=setback.detail)
 
-    def _tell(
-        self, kind: str, number: int, *, site: int | None = None, record: RoundRecord | None = None, detail: str = ""
-    ) -> None:
-        self.on_event(
-            FederationEvent(kind=kind, round=number, rounds=self.plan.rounds, site=site, record=record, detail=detail)
-        )
+    def _tell_of(self, kind: str, number: int, about: Setback | int) -> None:
+        if isinstance(about, int):
+            self._driver.tell(kind, number, site=about)
+            return
+        kind = "refused" if about.reason == "plan_refused" else "set_aside"
+        self._driver.tell(kind, number, site=about.site, detail=f"{about.reason} {about.detail}".strip())
 
 
-def _no_answer(reply: Reply) -> Setback | None:
-    if reply.error_code is None:
-        return None
-    known = {int(code): code.name.lower() for code in Refusal}
-    return Setback(site=reply.site, reason=known.get(reply.error_code, "no_answer"), detail=reply.error[:200])
+def _beats_own(reply: Reply) -> str | None:
+    said = reply.numbers.get(exchange.BEATS_OWN)
+    known = {int(word): word.name.lower() for word in BeatsOwn}
+    return known.get(said) if isinstance(said, int) else None

@@ -20,8 +20,11 @@ from eyebright_server.federation.flower import (
     run_locally,
     run_with_ray,
 )
+from eyebright_server.federation.privacy import PrivateAveraging, noise_secret
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult
-from eyebright_server.federation.rounds import RoundDriver
+from eyebright_server.federation.rounds import Averaging, RoundDriver, over
+from eyebright_server.federation.rules import RoundRules
+from eyebright_server.records import Records
 
 # The hospital's app is named, as Flower names apps; the server does not import the hospital's package.
 CLIENT_APP = "eyebright_client.app:make_client_app"
@@ -40,6 +43,9 @@ def run_federation(
     deadline_s: float | None = None,
     cpus: int = 2,
     cpus_per_hospital: int = 2,
+    rules: RoundRules | None = None,
+    records: Records | None = None,
+    signature: str = "",
 ) -> FederationResult:
     """Run the plan's rounds with the hospitals in ``sites``, or finish a run that was cut short.
 
@@ -54,6 +60,9 @@ def run_federation(
         deadline_s: Seconds after which a question to the hospitals is closed; None waits.
         cpus: Processors Ray may plan with.
         cpus_per_hospital: Processors one hospital takes under Ray.
+        rules: The server's rules for its rounds.
+        records: The server's records; None keeps a ledger in ``checkpoint``.
+        signature: Of the plan, by the operator.
 
     Raises:
         FederationError: a round had no quorum, or the checkpoint is of another run.
@@ -67,21 +76,25 @@ def run_federation(
         initial_sha256=weights_digest(start),
         hospitals=len(sites),
     )
+    kept = rules or RoundRules()
+    kept.quorum_of(len(sites))
     finished: list[FederationResult] = []
 
     def main(hospitals: FlowerHospitals) -> None:
         driver = RoundDriver(
             plan=plan,
             hospitals=hospitals,
-            averaging=StrategyAveraging(plan.aggregation),
+            averaging=averaging_for(plan, checkpoint),
             checkpoint=place,
+            rules=kept,
+            records=records,
             on_event=on_event or (lambda event: None),
         )
         finished.append(driver.run(start))
 
     app = client_app if client_app is not None else resolve_name(CLIENT_APP)(list(sites))
-    if backend == "local" or _nothing_left(place, plan):
-        run_locally(main, client_app=app, hospitals=len(sites), deadline_s=deadline_s)
+    if backend == "local" or _nothing_left(place, plan, kept):
+        run_locally(main, client_app=app, hospitals=len(sites), deadline_s=deadline_s, signature=signature)
     else:
         run_with_ray(
             main,
@@ -90,10 +103,18 @@ def run_federation(
             deadline_s=deadline_s,
             cpus=cpus,
             cpus_per_hospital=min(cpus, cpus_per_hospital),
+            signature=signature,
         )
     if not finished:
         raise FederationError("the rounds ended without a result", fix="Run again to resume.")
     return finished[0]
+
+
+def averaging_for(plan: Plan, folder: Path) -> Averaging:
+    """Return how the plan's students become one; with privacy, the run's secret is kept in ``folder``."""
+    if plan.privacy is not None:
+        return PrivateAveraging(plan.privacy, noise_secret(folder))
+    return StrategyAveraging(plan.aggregation, plan.hostile)
 
 
 def _check(plan: Plan, sites: Sequence[Path], backend: str) -> None:
@@ -107,6 +128,6 @@ def _check(plan: Plan, sites: Sequence[Path], backend: str) -> None:
         raise InputError("a site directory does not exist", value=missing[0], fix="Prepare every site first.")
 
 
-def _nothing_left(place: Checkpoint, plan: Plan) -> bool:
+def _nothing_left(place: Checkpoint, plan: Plan, rules: RoundRules) -> bool:
     state = place.load()
-    return state is not None and state.records[-1].round >= plan.rounds
+    return state is not None and over(state, plan, rules) is not None

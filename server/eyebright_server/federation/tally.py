@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from eyebright_common import exchange
+from eyebright_server.federation.averaging import examples_of
 from eyebright_server.federation.gate import losses_of
 from eyebright_server.federation.records import UNIDENTIFIED, Reply, RoundRecord, Setback
 from eyebright_server.federation.validation import Validation
@@ -21,6 +21,12 @@ class Tally:
         refused: Hospitals that declined the plan.
         bytes_up: Bytes received.
         bytes_down: Bytes sent.
+        attempts: How often the hospitals were asked to train.
+        late: Hospitals whose answer to an earlier question came now.
+        suspended: Hospitals that were not asked.
+        bytes_saved: Bytes that shortening took off the accepted updates.
+        beats_own: What hospitals say of the student against their own.
+        epsilon: Privacy spent; None without noise.
     """
 
     participants: list[int] = field(default_factory=list)
@@ -28,6 +34,27 @@ class Tally:
     refused: list[Setback] = field(default_factory=list)
     bytes_up: int = 0
     bytes_down: int = 0
+    attempts: int = 1
+    late: list[int] = field(default_factory=list)
+    suspended: tuple[int, ...] = ()
+    bytes_saved: int = 0
+    beats_own: dict[int, str] = field(default_factory=dict)
+    epsilon: float | None = None
+
+    def try_again(self) -> None:
+        """Begin another attempt: who was set aside in the last one may answer again."""
+        self.attempts += 1
+        self.participants.clear()
+        self.quarantined.clear()
+        self.refused.clear()
+
+    def met(self, sites: Iterable[int]) -> None:
+        """Note that hospitals were asked to train, each once."""
+        self.participants.extend(site for site in sites if site == UNIDENTIFIED or site not in self.participants)
+
+    def note(self, setback: Setback) -> None:
+        """Note that a hospital did not count."""
+        (self.refused if setback.reason == "plan_refused" else self.quarantined).append(setback)
 
     def weighed(self, replies: Iterator[Reply]) -> Iterator[Reply]:
         """Yield the replies as they come, counting their bytes."""
@@ -64,11 +91,17 @@ class Tally:
             digest: Of the averaged student.
             seconds: Wall time.
         """
-        examples = {reply.site: _examples(reply) for reply in updates}
+        examples = {reply.site: examples_of(reply) for reply in updates}
         site_losses = {reply.site: losses_of(reply.numbers) for reply in updates}
         return RoundRecord(
             round=number,
             participants=tuple(sorted(self.participants)),
+            attempts=self.attempts,
+            late=tuple(sorted(self.late)),
+            suspended=self.suspended,
+            bytes_saved=self.bytes_saved,
+            beats_own=dict(sorted(self.beats_own.items())),
+            epsilon=self.epsilon,
             accepted=tuple(examples),
             quarantined=tuple(sorted(self.quarantined, key=lambda s: s.site)),
             refused=tuple(sorted(s.site for s in self.refused)),
@@ -83,12 +116,6 @@ class Tally:
             seconds=seconds,
             weights_sha256=digest,
         )
-
-
-def _examples(reply: Reply) -> int:
-    count = reply.numbers[exchange.NUM_EXAMPLES]
-    assert isinstance(count, int), "the gate lets only whole counts pass"
-    return count
 
 
 def _mean_losses(examples: dict[int, int], losses: dict[int, dict[str, float]]) -> dict[str, float]:

@@ -10,9 +10,10 @@ import numpy as np
 from eyebright_common.exchange import is_counter
 from eyebright_common.plan import Plan
 from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
-from eyebright_server.federation.flower import FlowerHospitals, StrategyAveraging
+from eyebright_server.federation.flower import FlowerHospitals
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult
 from eyebright_server.federation.rounds import RoundDriver
+from eyebright_server.federation.run import averaging_for
 from eyebright_server.superlink.credentials import SuperLinkAccess
 from eyebright_server.superlink.rounds import run_on_superlink
 
@@ -52,7 +53,7 @@ def federate(
         driver = RoundDriver(
             plan=plan,
             hospitals=people,
-            averaging=StrategyAveraging(plan.aggregation),
+            averaging=averaging_for(plan, checkpoint),
             checkpoint=place,
             on_event=on_event,
         )

@@ -27,17 +27,26 @@ from eyebright_server.federation.flower.records import take_identity
 Main = Callable[[FlowerHospitals], None]
 
 
-def run_locally(main: Main, *, client_app: ClientApp, hospitals: int, deadline_s: float | None) -> None:
+def run_locally(
+    main: Main, *, client_app: ClientApp, hospitals: int, deadline_s: float | None, signature: str = ""
+) -> None:
     """Run ``main`` as a ServerApp over a ``LocalGrid``."""
     grid = LocalGrid(client_app, [{"partition-id": i, "num-partitions": hospitals} for i in range(hospitals)])
     take_identity(anew=True)
     context = Context(run_id=grid.run.run_id, node_id=0, node_config={}, state=RecordDict(), run_config={})
     with _quiet():
-        _server_app(main, hospitals, deadline_s, threading.Event())(grid, context)
+        _server_app(main, hospitals, deadline_s, threading.Event(), signature)(grid, context)
 
 
 def run_with_ray(
-    main: Main, *, client_app: ClientApp, hospitals: int, deadline_s: float | None, cpus: int, cpus_per_hospital: int
+    main: Main,
+    *,
+    client_app: ClientApp,
+    hospitals: int,
+    deadline_s: float | None,
+    cpus: int,
+    cpus_per_hospital: int,
+    signature: str = "",
 ) -> None:
     """Run ``main`` as a ServerApp in Flower's simulation engine.
 
@@ -48,6 +57,7 @@ def run_with_ray(
         deadline_s: As in ``FlowerHospitals``.
         cpus: Processors Ray may plan with.
         cpus_per_hospital: Processors one hospital takes; ``cpus // cpus_per_hospital`` of them work at a time.
+        signature: As in ``FlowerHospitals``.
 
     Raises:
         InputError: Ray is not installed.
@@ -65,7 +75,7 @@ def run_with_ray(
             failures.append(failure)
 
     stopped = threading.Event()
-    app = _server_app(guarded, hospitals, deadline_s, stopped)
+    app = _server_app(guarded, hospitals, deadline_s, stopped, signature)
     config: dict[str, Any] = {
         "init_args": {"num_cpus": cpus, "include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"},
         "client_resources": {"num_cpus": cpus_per_hospital, "num_gpus": 0.0},
@@ -86,11 +96,13 @@ def run_with_ray(
         raise failures[0]
 
 
-def _server_app(main: Main, hospitals: int, deadline_s: float | None, stopped: threading.Event) -> ServerApp:
+def _server_app(
+    main: Main, hospitals: int, deadline_s: float | None, stopped: threading.Event, signature: str
+) -> ServerApp:
     app = ServerApp()
 
     def run(grid: Grid, context: Context) -> None:
-        people = FlowerHospitals(grid, expected=hospitals, deadline_s=deadline_s)
+        people = FlowerHospitals(grid, expected=hospitals, deadline_s=deadline_s, signature=signature)
         people.stopped = stopped
         main(people)
 

@@ -74,6 +74,11 @@ class LocalGrid(Grid):
         name = next((name for name in self._pending if name in asked), None)
         return [] if name is None else [self._work(self._pending.pop(name))]
 
+    def drop(self, message_ids: Iterable[str]) -> None:
+        """Forget messages whose work has not begun; work that has begun is done when its reply is pulled."""
+        for name in message_ids:
+            self._pending.pop(name, None)
+
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
         """Return one reply per message; work that has not begun when ``timeout`` seconds are over is given up."""
         ends = None if timeout is None else time.monotonic() + timeout
