@@ -35,12 +35,14 @@ class Program:
         command: Program and arguments.
         environment: Added to this process's own.
         log: File its output is added to.
+        after: Called when it has ended by itself, before it is started again.
     """
 
     name: str
     command: tuple[str, ...]
     environment: Mapping[str, str] = field(default_factory=dict)
     log: Path
+    after: Callable[[], object] | None = None
 
 
 @dataclass(slots=True)
@@ -112,6 +114,8 @@ class Supervisor:
         state.next_start = now + state.pause_s
         self._on_event(f"{name} ended with {code}; it starts again in {state.pause_s:.0f} s")
         state.pause_s = min(state.pause_s * 2, _LONGEST_PAUSE_S)
+        if (after := self._programs[name].after) is not None:
+            after()
 
 
 def _start(program: Program) -> subprocess.Popen[bytes]:

@@ -59,6 +59,20 @@ def test_a_killed_program_is_started_again_after_its_pause(tmp_path: Path) -> No
         supervisor.stop()
 
 
+def test_what_is_to_be_done_after_a_program_ended_is_done_before_it_starts_again(tmp_path: Path) -> None:
+    clock, done = Clock(), list[dict[str, int]]()
+    ending = (sys.executable, "-c", "raise SystemExit(3)")
+    supervisor: Supervisor
+    program = Program(name="a", command=ending, log=tmp_path / "a.log", after=lambda: done.append(supervisor.pids()))
+    supervisor = Supervisor([program], clock=clock)
+    supervisor.check()
+    until(lambda: not supervisor.pids())
+    assert done == []
+    supervisor.check()
+    assert done == [{}]
+    supervisor.stop()
+
+
 def test_pauses_grow_while_a_program_keeps_ending_and_never_beyond_a_minute(tmp_path: Path) -> None:
     clock, said = Clock(), list[str]()
     program = sleeping(tmp_path, command=(sys.executable, "-c", "raise SystemExit(3)"))

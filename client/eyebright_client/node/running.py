@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from eyebright_client.enrolment.home import HospitalHome
@@ -49,7 +50,13 @@ def node_programs(home: HospitalHome, *, runtime_port: int) -> list[Program]:
     )
     worker = (sys.executable, "-m", "eyebright_client.node.worker", str(root), str(runtime_port))
     return [
-        Program(name="supernode", command=supernode, environment=environment, log=place.node / "supernode.log"),
+        Program(
+            name="supernode",
+            command=supernode,
+            environment=environment,
+            log=place.node / "supernode.log",
+            after=partial(_say_goodbye, place),
+        ),
         Program(name="worker", command=worker, environment=environment, log=place.node / "worker.log"),
     ]
 
@@ -79,6 +86,7 @@ def run_node(
     with home.locked():
         supervisor = Supervisor(programs, on_event=on_event)
         try:
+            _say_goodbye(home)  # for a node that was killed together with its keeper
             supervisor.check()
             ready(supervisor.pids())
             renewed = -_RENEW_EVERY_S
@@ -89,6 +97,12 @@ def run_node(
                     _renew(home, on_event)
         finally:
             supervisor.stop()
+
+
+def _say_goodbye(home: HospitalHome) -> None:
+    from eyebright_client.node.goodbye import say_goodbye  # brings Flower, which the other commands do without
+
+    say_goodbye(home)
 
 
 def _renew(home: HospitalHome, on_event: Callable[[str], None]) -> None:
