@@ -118,7 +118,7 @@ def test_from_a_hospital_nothing_but_the_fleet_answers(federation, request_line)
     assert b"nginx" in body or body == b"", "nginx itself refuses; Flower never sees it"
 
 
-def test_from_a_hospital_the_fleet_answers_registered_keys_only(federation):
+def test_from_a_hospital_the_fleet_refuses_a_request_without_a_node_key(federation):
     status, _ = asked(federation.server.facts["fleet"], "POST /v1/fleet/activate-node", authority(federation))
     assert status == 401
 
