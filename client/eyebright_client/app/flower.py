@@ -34,9 +34,9 @@ from flwr.clientapp import ClientApp
 from flwr.common.serde import recorddict_to_proto
 
 from eyebright_client.app.site import Site
-from eyebright_client.app.work import evaluate_global, train_round
+from eyebright_client.app.work import evaluate_global, measure_statistics, train_round
 from eyebright_client.audit import Crossing, record
-from eyebright_client.policy import Policy, approve, note_asked, read_policy, refuse_while_paused
+from eyebright_client.policy import Policy, approve, approve_signature, note_asked, read_policy, refuse_while_paused
 from eyebright_common import exchange
 from eyebright_common.errors import EyebrightError, InputError, PlanRefused
 from eyebright_common.exchange import Refusal
@@ -53,6 +53,7 @@ class _Request:
     round: int
     arrays: dict[str, np.ndarray]
     nonce: str
+    signature: str
 
 
 Handler = Callable[[Site, _Request], RecordDict]
@@ -73,6 +74,7 @@ def make_client_app(sites: Sequence[Path] = ()) -> ClientApp:
     paths = tuple(str(Path(site).resolve()) for site in sites)
     for register, handler in ((app.train, _train), (app.evaluate, _evaluate), (app.query, _query)):
         register()(partial(_answer, handler, paths))
+    app.train("statistics")(partial(_answer, _measure, paths))
     return app
 
 
@@ -112,16 +114,26 @@ def _train(site: Site, request: _Request) -> RecordDict:
     )
 
 
+def _measure(site: Site, request: _Request) -> RecordDict:
+    policy = _consent(site, request)
+    measured, images = measure_statistics(site, request.plan, request.arrays, threads=policy.threads)
+    arrays = ArrayRecord({name: Array(array) for name, array in measured.items()})
+    metrics = MetricRecord({exchange.NUM_EXAMPLES: images, exchange.SITE_INDEX: site.index})
+    return RecordDict({exchange.ARRAYS: arrays, exchange.METRICS: metrics, exchange.CONFIG: _echo(request)})
+
+
 def _evaluate(site: Site, request: _Request) -> RecordDict:
     policy = _consent(site, request)
     if "counts" not in policy.fields:
         raise PlanRefused("counts may not leave this hospital")
-    counts = evaluate_global(site, request.plan, request.arrays, threads=policy.threads)
+    found = evaluate_global(site, request.plan, request.arrays, round_number=request.round, threads=policy.threads)
     numbers: dict[str, MetricRecordValues] = {
         exchange.NUM_EXAMPLES: site.rows("validation"),
         exchange.SITE_INDEX: site.index,
-        **{exchange.COUNTS_PREFIX + name: values for name, values in counts.items()},
+        **{exchange.COUNTS_PREFIX + name: values for name, values in found.counts.items()},
     }
+    if found.beats_own is not None and "comparison" in policy.fields:
+        numbers[exchange.BEATS_OWN] = int(found.beats_own)
     return RecordDict({exchange.METRICS: MetricRecord(numbers), exchange.CONFIG: _echo(request)})
 
 
@@ -141,9 +153,10 @@ def _query(site: Site, request: _Request) -> RecordDict:
 
 def _consent(site: Site, request: _Request) -> Policy:
     """Return the hospital's policy when this request keeps it, and keep the plan for a person to read."""
+    policy = read_policy(site.folder)
+    approve_signature(policy, request.plan, request.signature)
     note_asked(site.folder, request.plan)
     refuse_while_paused(site.folder)
-    policy = read_policy(site.folder)
     now = datetime.now()  # noqa: DTZ005  # the policy's hours are those of the clock on the hospital's wall
     approve(policy, request.plan, round_number=request.round, rows=site.rows("train"), now=now)
     return policy
@@ -170,7 +183,13 @@ def _read(message: Message) -> _Request:
         arrays = {name: array.numpy() for name, array in records.get(exchange.ARRAYS, ArrayRecord()).items()}
     except (KeyError, ValueError, TypeError, InputError) as error:
         raise _BadRequest(str(error)) from error
-    return _Request(plan=plan, round=number, arrays=arrays, nonce=message.metadata.group_id)
+    return _Request(
+        plan=plan,
+        round=number,
+        arrays=arrays,
+        nonce=message.metadata.group_id,
+        signature=str(config.get(exchange.PLAN_SIGNATURE, "")),
+    )
 
 
 def _site_folder(sites: tuple[str, ...], context: Context) -> Path:

@@ -7,6 +7,10 @@
 * What comes back are float arrays of the student (BatchNorm running statistics among them, step counters not), counts
   and mean losses.
 * Evaluation: the global student on the hospital's validation images, as integer counts.
+* With ``batch_norm: local`` the hospital puts its own batch normalisation into every student it is sent; what it sends
+  back holds the trained one, which it keeps. With ``re-estimate`` it also measures means and variances under the
+  averaged student, on its training images as they are.
+* A shortened update leaves its rounding errors here, to be added to the next one.
 """
 
 from __future__ import annotations
@@ -15,14 +19,20 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
+from torch.optim.swa_utils import update_bn
 
+from eyebright_client.app.comparison import balanced, compared, write_down
+from eyebright_client.app.kept_arrays import OWN_NORMALISATION, OWN_STUDENT, ROUNDING, KeptArrays
 from eyebright_client.app.site import Site
 from eyebright_common.errors import InputError
-from eyebright_common.exchange import is_counter
+from eyebright_common.exchange import BeatsOwn, batch_norm_names, is_counter, is_running_statistic
 from eyebright_common.plan import Plan
+from eyebright_common.shortened import shortened
 from eyebright_common.tasks import get_task
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.distillation import Recipe
@@ -32,6 +42,7 @@ from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.teacher_cache.layout import MAX_FEATURE_VIEWS
 from eyebright_learning.training import StudentTraining, train_student
 from eyebright_learning.training.determinism import own_randomness
+from eyebright_learning.views import plain
 
 # What plan and training configuration call by the same name.
 _KNOBS = (
@@ -55,7 +66,7 @@ class TrainedStudent:
     """A hospital's contribution to one round.
 
     Attributes:
-        arrays: Float arrays of the student by name.
+        arrays: Arrays of the student as they travel, by name.
         examples: Training images, the weight in the average.
         steps: Optimiser steps taken.
         losses: Mean of each loss term over the round.
@@ -102,6 +113,80 @@ def train_round(
     images = site.images("train", plan)
     with _reproducible(plan.seed, threads):
         cache = _teacher_targets(site, plan, images)
+    kept = KeptArrays(folder=site.folder, plan=plan)
+    begun = {**arrays, **_own_normalisation(kept, arrays, round_number - 1)}
+    student, result = _trained(plan, begun, images, cache, round_number=round_number, threads=threads)
+    trained = student_arrays(student)
+    if plan.batch_norm == "local":
+        own = {name: trained[name] for name in batch_norm_names(trained)}
+        kept.keep(OWN_NORMALISATION, round_number, own)
+    if plan.compare_own:
+        _train_own(kept, plan, arrays, images, cache, round_number=round_number, threads=threads)
+    return TrainedStudent(
+        arrays=_shortened(kept, plan, trained, arrays, round_number),
+        examples=len(images),
+        steps=int(result.steps),
+        losses={name: float(value) for name, value in result.losses.items()},
+    )
+
+
+def measure_statistics(
+    site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, threads: int
+) -> tuple[dict[str, np.ndarray], int]:
+    """Return the batch statistics of a student on the site's training images as they are, and how many images.
+
+    Raises:
+        InputError: the site's data or the weights do not fit the plan.
+    """
+    images = site.images("train", plan)
+    student = load_student(plan, arrays)
+    student.train()
+    with _reproducible(plan.seed, threads):
+        update_bn(_batches(images, plan.batch_size), student)
+    measured = student_arrays(student)
+    return {name: array for name, array in measured.items() if is_running_statistic(name)}, len(images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluatedStudent:
+    """What a hospital finds out about the global student.
+
+    Attributes:
+        counts: Integer counts, flattened to lists.
+        beats_own: Whether it is better than the hospital's own; None where the plan does not ask.
+    """
+
+    counts: dict[str, list[int]]
+    beats_own: BeatsOwn | None
+
+
+def evaluate_global(
+    site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, round_number: int, threads: int
+) -> EvaluatedStudent:
+    """Evaluate the global student on the site's validation images.
+
+    Raises:
+        InputError: the site's data or the weights do not fit the plan.
+    """
+    images = site.images("validation", plan)
+    kept = KeptArrays(folder=site.folder, plan=plan)
+    student = load_student(plan, {**arrays, **_own_normalisation(kept, arrays, round_number)})
+    with _reproducible(plan.seed, threads):
+        probabilities = softmax(predict(student, images.pixels))
+        verdict = _compared(site, plan, kept, images, probabilities, round_number) if plan.compare_own else None
+    counts = EvaluationCounts.of(probabilities, images.labels, task=get_task(plan.task))
+    return EvaluatedStudent(counts=counts.to_dict(), beats_own=verdict)
+
+
+def _trained(
+    plan: Plan,
+    arrays: dict[str, np.ndarray],
+    images: PreparedImages,
+    cache: TeacherCache | None,
+    *,
+    round_number: int,
+    threads: int,
+) -> tuple[Student, Any]:
     student = load_student(plan, arrays)
     config = StudentTraining(
         epochs=plan.local_epochs,
@@ -111,29 +196,78 @@ def train_round(
         first_epoch=(round_number - 1) * plan.local_epochs,
         total_epochs=plan.rounds * plan.local_epochs,
     )
-    recipe = Recipe(**plan.recipe.model_dump())
     with _reproducible(plan.seed, threads):
-        result = train_student(student, images, cache=cache, recipe=recipe, config=config)
-    return TrainedStudent(
-        arrays=student_arrays(student),
-        examples=len(images),
-        steps=int(result.steps),
-        losses={name: float(value) for name, value in result.losses.items()},
+        result = train_student(student, images, cache=cache, recipe=Recipe(**plan.recipe.model_dump()), config=config)
+    return student, result
+
+
+def _own_normalisation(kept: KeptArrays, arrays: dict[str, np.ndarray], round_number: int) -> dict[str, np.ndarray]:
+    """Return the hospital's own batch normalisation after ``round_number``; nothing where the plan shares it."""
+    if kept.plan.batch_norm != "local":
+        return {}
+    own = kept.after(OWN_NORMALISATION, round_number)
+    return {name: own[name] for name in batch_norm_names(arrays) if name in own}
+
+
+def _train_own(
+    kept: KeptArrays,
+    plan: Plan,
+    sent: dict[str, np.ndarray],
+    images: PreparedImages,
+    cache: TeacherCache | None,
+    *,
+    round_number: int,
+    threads: int,
+) -> None:
+    """Train the hospital's own student for one round; who joined later has none to compare."""
+    before = dict(sent) if round_number == 1 else kept.before(OWN_STUDENT, round_number)
+    if before:
+        student, _ = _trained(plan, before, images, cache, round_number=round_number, threads=threads)
+        kept.keep(OWN_STUDENT, round_number, student_arrays(student))
+
+
+def _compared(
+    site: Site,
+    plan: Plan,
+    kept: KeptArrays,
+    images: PreparedImages,
+    probabilities: npt.NDArray[np.float64],
+    round_number: int,
+) -> BeatsOwn:
+    own = kept.after(OWN_STUDENT, round_number)
+    if not own:
+        return BeatsOwn.UNKNOWN
+    labels = np.asarray(images.labels, dtype=np.int64)
+    answers = [p.argmax(axis=1) for p in (probabilities, predict(load_student(plan, own), images.pixels))]
+    verdict = compared(answers[0], answers[1], labels)
+    write_down(
+        site.folder,
+        plan=plan.digest(),
+        round_number=round_number,
+        verdict=verdict,
+        federated=balanced(answers[0], labels),
+        own=balanced(answers[1], labels),
+        pictures=len(labels),
     )
+    return verdict
 
 
-def evaluate_global(site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, threads: int) -> dict[str, list[int]]:
-    """Return the counts of the global student on the site's validation images, flattened to integer lists.
+def _shortened(
+    kept: KeptArrays, plan: Plan, trained: dict[str, np.ndarray], sent: dict[str, np.ndarray], round_number: int
+) -> dict[str, np.ndarray]:
+    if plan.compression == "none":
+        return trained
+    travelling, error = shortened(trained, sent, kept.before(ROUNDING, round_number), plan.compression)
+    kept.keep(ROUNDING, round_number, error)
+    return travelling
 
-    Raises:
-        InputError: the site's data or the weights do not fit the plan.
-    """
-    images = site.images("validation", plan)
-    student = load_student(plan, arrays)
-    with _reproducible(plan.seed, threads):
-        probabilities = softmax(predict(student, images.pixels))
-    counts = EvaluationCounts.of(probabilities, images.labels, task=get_task(plan.task))
-    return counts.to_dict()
+
+def _batches(images: PreparedImages, size: int) -> Iterator[torch.Tensor]:
+    """Yield the pictures as they are; a single last one joins the batch before it, because it has no variance."""
+    last = len(images) - 1 if len(images) > 1 and len(images) % size == 1 else len(images)
+    for start in range(0, last, size):
+        end = len(images) if start + size >= last else start + size
+        yield plain(images.pixels[start:end])
 
 
 @contextmanager

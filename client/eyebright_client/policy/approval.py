@@ -8,6 +8,8 @@
 * The caps on epochs hold whatever the plan says, approved or not.
 * ``fields`` names what may leave beside the student itself and the number of pictures, without which there is no
   average: a loss that is not named is left out, counts that are not named are refused.
+* With ``require_signed_plans`` only a plan signed with one of ``operator_keys`` is read at all. Without it a signature
+  changes nothing: what counts is the digest a person approved.
 * How many processor threads training may use, and how far it stands back (``nice``), is the hospital's choice; equal
   threads make two runs equal bit for bit.
 """
@@ -22,8 +24,9 @@ from typing import Literal
 from pydantic import Field, ValidationError, field_validator
 
 from eyebright_common.documents import Document, problems_of
-from eyebright_common.errors import InputError, PlanRefused
+from eyebright_common.errors import InputError, PlanRefused, TrustError
 from eyebright_common.plan import Plan, Sha256
+from eyebright_common.signed_plan import verify_plan
 
 FILE_NAME = "policy.json"
 _HOURS = re.compile(r"([01]\d|2[0-3]):([0-5]\d)-([01]\d|2[0-3]):([0-5]\d)")
@@ -41,6 +44,8 @@ class Policy(Document):
         max_local_epochs: Most epochs in one round.
         max_total_epochs: Most epochs over all rounds of a plan.
         fields: What may leave beside the student and the number of pictures.
+        require_signed_plans: Whether a plan must be signed by an operator.
+        operator_keys: Public keys for plans, hex, as ``eyebright server rounds key`` shows them.
     """
 
     approved_plans: tuple[Sha256, ...] = ()
@@ -50,7 +55,9 @@ class Policy(Document):
     hours: tuple[str, ...] = ()
     max_local_epochs: int | None = Field(default=None, ge=1)
     max_total_epochs: int | None = Field(default=None, ge=1)
-    fields: tuple[Literal["losses", "counts"], ...] = ("losses", "counts")
+    fields: tuple[Literal["losses", "counts", "comparison"], ...] = ("losses", "counts")
+    require_signed_plans: bool = False
+    operator_keys: tuple[Sha256, ...] = ()
 
     @field_validator("hours")
     @classmethod
@@ -108,6 +115,20 @@ def approve(policy: Policy, plan: Plan, *, round_number: int, rows: int, now: da
         raise PlanRefused("too many epochs over all rounds", value=found)
     if now is not None and not policy.open_at(now):
         raise PlanRefused("outside the hours of this hospital", value=f"{now:%H:%M}, allowed {', '.join(policy.hours)}")
+
+
+def approve_signature(policy: Policy, plan: Plan, signature: str) -> None:
+    """Return when the policy asks for no signature, or this one is good.
+
+    Raises:
+        PlanRefused: it is not.
+    """
+    if not policy.require_signed_plans:
+        return
+    try:
+        verify_plan(plan, signature, policy.operator_keys)
+    except TrustError as error:
+        raise PlanRefused(error.what, value=error.value, fix=error.fix) from error
 
 
 def _within(span: str, moment: time) -> bool:
