@@ -27,12 +27,14 @@ from eyebright_server.distribution.operator_folder import (
 )
 from eyebright_server.distribution.passphrase import passphrase
 from eyebright_server.release.repository import utc_now
+from eyebright_server.rounds_command import app as rounds_app
 from eyebright_server.superlink.teacher_command import publish_teacher
 from eyebright_server.superlink.up_command import up
 from eyebright_server.teacher.commands import app as teacher_app
 
 app = typer.Typer(no_args_is_help=True, help="Central server: serve releases, invite units, look after the repository.")
 app.add_typer(teacher_app, name="teacher")
+app.add_typer(rounds_app, name="rounds")
 app.command()(up)
 app.command()(publish_teacher)
 
