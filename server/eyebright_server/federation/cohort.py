@@ -32,15 +32,19 @@ def lengths_of(update: Mapping[str, np.ndarray], sent: Arrays) -> Lengths:
     for name, array in update.items():
         if array.dtype.kind == "f":
             with np.errstate(over="ignore"):  # an infinite length is a length
-                delta = array.astype(np.float64) - sent[name]
-                squares[is_running_statistic(name)] += float(np.vdot(delta, delta))
+                delta = np.subtract(array, sent[name], dtype=np.float64)
+                squares[is_running_statistic(name)] += float(np.square(delta, out=delta).sum())
     return float(np.sqrt(squares[False])), float(np.sqrt(squares[True]))
 
 
-def far_too_long(site: int, lengths: Lengths, sent: Arrays) -> Setback | None:
-    """Return why an update is beyond any training, or None."""
-    own = lengths_of(sent, {name: np.zeros_like(array) for name, array in sent.items()})
-    for what, length, whole in zip(("weights", "statistics"), lengths, own, strict=True):
+def own_lengths(student: Arrays) -> Lengths:
+    """Return the L2 length of a student's own weights and running statistics."""
+    return lengths_of(student, {name: np.zeros_like(array) for name, array in student.items()})
+
+
+def far_too_long(site: int, lengths: Lengths, student: Lengths) -> Setback | None:
+    """Return why an update is beyond any training of the student it began with, or None."""
+    for what, length, whole in zip(("weights", "statistics"), lengths, student, strict=True):
         if not length <= _ABSOLUTE * (whole + 1.0):
             return Setback(site=site, reason="outlying_norm", detail=f"{what}: {length:.3g}, the student {whole:.3g}")
     return None

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from eyebright_common.exchange import Refusal
 from eyebright_common.plan import Plan
 from eyebright_common.shortened import lengthened
 from eyebright_server.federation.checkpoint import weights_digest
-from eyebright_server.federation.cohort import overstated
+from eyebright_server.federation.cohort import Lengths, far_too_long, lengths_of, overstated, own_lengths
 from eyebright_server.federation.gate import set_aside_update
 from eyebright_server.federation.journal import RoundSoFar, RunJournal
 from eyebright_server.federation.records import UNIDENTIFIED, Arrays, Reply, Setback
@@ -71,6 +71,12 @@ class Collecting:
     store: ReplyStore
     tell: Tell
     rows: dict[int, tuple[int, int]] = field(default_factory=dict)
+    _lengths: dict[tuple[str, int, int], Lengths] = field(default_factory=dict)
+
+    def lengths(self, number: int, accepted: Mapping[int, Reply], sent: Arrays) -> dict[int, Lengths]:
+        """Return how long each accepted update of a round is; measured when it came, or again after a restart."""
+        known = {site: self._lengths.get(("train", number, site)) for site in accepted}
+        return {site: known[site] or lengths_of(reply.arrays, sent) for site, reply in accepted.items()}
 
     def meet(self, number: int, tally: Tally) -> None:
         """Ask hospitals for their numbers of rows until every one of them has answered once."""
@@ -105,9 +111,14 @@ class Collecting:
         asked = self.hospitals.ask(
             kind, plan=self.plan, round_number=number, arrays=sent, skip=answered.union(tally.suspended)
         )
+        longest = own_lengths(expected)
         for reply in tally.weighed(asked):
             tally.met([reply.site])
             whole, setback = self._judged(reply, number, expected, liars)
+            if setback is None:
+                lengths = lengths_of(whole.arrays, expected)
+                self._lengths[(kind, number, reply.site)] = lengths
+                setback = far_too_long(reply.site, lengths, longest)
             if setback is None and reply.site in accepted:
                 setback = Setback(site=reply.site, reason="replayed", detail="a second answer in one round")
             content = weights_digest(dict(whole.arrays)) if setback is None else ""

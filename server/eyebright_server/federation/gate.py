@@ -2,13 +2,13 @@
 
 * Flower checks that replies have equal keys, and ends the run where they have not. Here each reply is checked on its
   own against what was sent, and a bad one is set aside with its reason while the round goes on.
-* Order: identity of the question, schema, arithmetic, plausibility, length. The first rule that fails names the reason.
+* Order: identity of the question, schema, arithmetic, plausibility. The first rule that fails names the reason.
 * A question's nonce must come back with the answer, and a student that was already accepted in an earlier round is
   not accepted again: both are ``replayed``.
 * The declared number of rows is the hospital's own word from the query at the start; a tenth more is tolerated, because
   a hospital may add images between the query and the round.
 
-Not here: how one update compares with the others, which only ``cohort`` can see.
+Not here: the length of an update, alone and against the others, which is ``cohort``'s.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections.abc import Mapping
 import numpy as np
 
 from eyebright_common import exchange
-from eyebright_server.federation.cohort import far_too_long, lengths_of
 from eyebright_server.federation.records import UNIDENTIFIED, Arrays, Reply, Setback
 
 _TOLERANCE = 1.1
@@ -41,7 +40,6 @@ def set_aside_update(
         or _wrong_schema(reply, sent)
         or _not_finite(reply)
         or _implausible(reply, declared_rows)
-        or far_too_long(reply.site, lengths_of(reply.arrays, sent), sent)
     )
 
 

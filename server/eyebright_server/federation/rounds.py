@@ -29,7 +29,7 @@ from eyebright_common.plan import Plan
 from eyebright_common.tasks import get_task
 from eyebright_server.federation.averaging import pooled_moments
 from eyebright_server.federation.checkpoint import Checkpoint, RunState, weights_digest
-from eyebright_server.federation.cohort import lengths_of, outliers
+from eyebright_server.federation.cohort import outliers
 from eyebright_server.federation.collecting import Collecting, Hospitals, no_answer
 from eyebright_server.federation.gate import set_aside_counts
 from eyebright_server.federation.journal import RoundSoFar, RunJournal
@@ -272,8 +272,7 @@ class _Rounds:
         self, number: int, weights: Arrays, accepted: dict[int, Reply], tally: Tally, so_far: RoundSoFar
     ) -> None:
         known = {setback.site for setback in so_far.set_aside.get("train", [])}
-        lengths = {site: lengths_of(reply.arrays, weights) for site, reply in accepted.items()}
-        for setback in outliers(lengths, self._rules):
+        for setback in outliers(self._collecting.lengths(number, accepted, weights), self._rules):
             del accepted[setback.site]
             if setback.site not in known:
                 self._collecting.put_aside("train", number, setback, tally, so_far)
