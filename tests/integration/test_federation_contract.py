@@ -1,0 +1,56 @@
+"""What every way of reaching hospitals must do: one suite over the grid in this process and Flower's simulation engine.
+
+The SuperLink is held to the same by ``tests/e2e/test_federation_processes.py``.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SUPPORT = Path(__file__).resolve().parents[1] / "support"
+
+
+@pytest.fixture(scope="module", params=[pytest.param("local"), pytest.param("ray", marks=pytest.mark.slow)])
+def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """What came of the contract's runs; in a process of its own, because Ray leaves children behind."""
+    command = [sys.executable, SUPPORT / "contract_runs.py", request.param, tmp_path_factory.mktemp(request.param)]
+    done = subprocess.run(list(map(str, command)), check=False, capture_output=True, text=True, env=os.environ.copy())
+    assert done.returncode == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_who_can_takes_part_and_the_others_are_named(told: dict[str, Any]) -> None:
+    for record in told["straight"]["rounds"]:
+        assert record["accepted"] == [0, 1]
+        assert record["refused"] == [2]
+        assert record["quarantined"] == [[3, "site_unusable"]]
+
+
+def test_a_run_in_two_halves_ends_with_the_weights_of_one_in_one_piece(told: dict[str, Any]) -> None:
+    assert told["first half"]["ended"] == "round_budget"
+    assert told["both halves"]["resumed_after"] == 1
+    assert told["both halves"]["weights"] == told["straight"]["weights"]
+
+
+def test_bytes_are_counted_alike_in_every_round(told: dict[str, Any]) -> None:
+    (first_up, _), (second_up, _) = (record["bytes"] for record in told["straight"]["rounds"])
+    assert 0 < second_up <= first_up, "the first round also asks who is there"
+
+
+def test_the_ledger_has_each_accepted_reply_once(told: dict[str, Any]) -> None:
+    for name in ("straight", "both halves"):
+        ledger = told[name]["ledger"]
+        assert ledger["reply-accepted"] == 2 * 2
+        assert ledger["round-aggregated"] == ledger["round-closed"] == 2
+
+
+def test_a_round_without_a_quorum_is_repeated_and_then_not_averaged(told: dict[str, Any]) -> None:
+    assert "round 1 has no quorum: 2 of 4 hospitals, 3 needed" in told["lost"]
+    assert "hospital 2: plan_refused" in told["lost"]
+    assert "hospital 3: site_unusable" in told["lost"]
