@@ -81,7 +81,7 @@ def test_no_patient_or_file_is_named_in_what_leaves_a_site(run: Path) -> None:
         run / "server" / "records.sqlite",
         *(path for path in (run / "releases").rglob("*") if path.is_file()),
         *(path for path in (run / "server" / "repository").rglob("*") if path.is_file()),
-        *(run / "arms").glob("*/rounds/*"),
+        *(path for path in (run / "arms").glob("*/rounds/**/*") if path.is_file()),
     ]
     assert len(leaving) > 12
     for path in leaving:
