@@ -7,11 +7,13 @@
 """
 
 import gc
+import logging
 import sys
 from importlib import import_module
 
 # A compiler for GPUs that PyTorch loads when it is there (0.15 GB) and does without when it is not.
 sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
+logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # it would say so to somebody who cannot care
 
 for _room in ("cohort", "teacher", "rounds"):
     import_module(f"eyebright_simulations.network.{_room}")
