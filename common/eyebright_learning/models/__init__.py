@@ -7,8 +7,9 @@ from eyebright_learning.models.hybrid import HYBRIDS
 from eyebright_learning.models.identity import TeacherIdentity
 from eyebright_learning.models.student import STUDENTS, Student, StudentOutput, build_student
 from eyebright_learning.models.teacher import Teacher
-from eyebright_learning.models.teachers import build_teacher, check_teacher, read_teacher, teacher_members
+from eyebright_learning.models.teachers import build_teacher, check_teacher, read_teacher
 from eyebright_learning.models.weights import count_parameters, save_weights
+from eyebright_learning.teacher_names import teacher_members
 
 __all__ = [
     "HYBRIDS",

@@ -23,9 +23,7 @@ from eyebright_common.errors import InputError
 from eyebright_learning.models.identity import TeacherIdentity
 from eyebright_learning.models.student import STUDENTS
 from eyebright_learning.models.teacher import Teacher
-
-PREFIX = "ensemble:"
-_BETWEEN = "+"
+from eyebright_learning.teacher_names import BETWEEN_MEMBERS, ENSEMBLE_PREFIX, teacher_members
 
 
 class MeanProbability(nn.ModuleList):
@@ -57,20 +55,6 @@ class Ensemble(Teacher):
         return tuple(cast("Teacher", member) for member in cast("MeanProbability", self.network))
 
 
-def member_names(name: str) -> tuple[str, ...]:
-    """Return the members that an ensemble's name lists.
-
-    Raises:
-        InputError: it lists fewer than two, an empty one, or an ensemble.
-    """
-    names = tuple(name.removeprefix(PREFIX).split(_BETWEEN))
-    if len(names) < 2 or not all(names) or any(member.startswith(PREFIX) for member in names):
-        raise InputError(
-            "not the name of an ensemble", value=name, fix=f"Write {PREFIX}NAME+NAME, each the name of one teacher."
-        )
-    return names
-
-
 def _identity(members: Sequence[Teacher]) -> TeacherIdentity:
     found = [member.identity for member in members]
     if len({(identity.classes, identity.image_size) for identity in found}) != 1:
@@ -86,6 +70,6 @@ def _identity(members: Sequence[Teacher]) -> TeacherIdentity:
                 value=identity.architecture,
                 fix="Train the student's architecture instead.",
             )
-    name = PREFIX + _BETWEEN.join(identity.architecture for identity in found)
-    member_names(name)
+    name = ENSEMBLE_PREFIX + BETWEEN_MEMBERS.join(identity.architecture for identity in found)
+    teacher_members(name)
     return TeacherIdentity(architecture=name, classes=found[0].classes, image_size=found[0].image_size, kind="ensemble")

@@ -15,7 +15,7 @@ from pathlib import Path
 import timm
 
 from eyebright_common.errors import InputError
-from eyebright_learning.models.ensemble import PREFIX, Ensemble, member_names
+from eyebright_learning.models.ensemble import Ensemble
 from eyebright_learning.models.hybrid import HYBRIDS, hybrid_teacher
 from eyebright_learning.models.identity import Kind, TeacherIdentity, read_identity
 from eyebright_learning.models.student import STUDENTS
@@ -23,6 +23,7 @@ from eyebright_learning.models.student_teacher import student_teacher
 from eyebright_learning.models.teacher import Start, Teacher
 from eyebright_learning.models.timm_teacher import starts_mean_pooled, timm_teacher
 from eyebright_learning.models.weights import read_weights
+from eyebright_learning.teacher_names import is_ensemble, teacher_members
 
 
 def build_teacher(
@@ -76,23 +77,14 @@ def read_teacher(path: Path) -> Teacher:
     return _load_own(identity, path).eval()
 
 
-def teacher_members(name: str) -> tuple[str, ...]:
-    """Return the names of the networks that make up a teacher: itself, or the members of an ensemble.
-
-    Raises:
-        InputError: it is not the name of an ensemble although it looks like one.
-    """
-    return member_names(name) if name.startswith(PREFIX) else (name,)
-
-
 def check_teacher(name: str) -> None:
     """Return when ``build_teacher`` knows a teacher of that name.
 
     Raises:
         InputError: it does not; the message names close matches.
     """
-    if name.startswith(PREFIX):
-        for member in member_names(name):
+    if is_ensemble(name):
+        for member in teacher_members(name):
             check_teacher(member)
     elif name not in STUDENTS and name not in HYBRIDS and not timm.is_model(name):
         close = difflib.get_close_matches(name, [*HYBRIDS, *STUDENTS, *timm.list_models()], n=3, cutoff=0.5)
@@ -108,7 +100,7 @@ def _identity(name: str, *, classes: int, image_size: int) -> TeacherIdentity:
 
 
 def _kind(name: str) -> Kind:
-    if name.startswith(PREFIX):
+    if is_ensemble(name):
         return "ensemble"
     if name in STUDENTS:
         return "student"
@@ -122,7 +114,7 @@ def _ensemble(identity: TeacherIdentity, start: Start) -> Teacher:
                 _identity(name, classes=identity.classes, image_size=identity.image_size),
                 replace(start, seed=start.seed + number),
             )
-            for number, name in enumerate(member_names(identity.architecture))
+            for number, name in enumerate(teacher_members(identity.architecture))
         ]
     )
 

@@ -2,7 +2,7 @@
 
 * The cohort is written beside its place and renamed when whole, so that a half-written one is never taken for it.
 * Eyes are independent, each with its own random generator: the bytes do not depend on the number of workers.
-* Workers are threads: OpenCV and NumPy leave the interpreter free for much of the time, and nothing has to be started.
+* Workers are processes: drawing is many small steps, and threads would wait for the interpreter half of the time.
 * ``quality`` tells what the drawing knows: ``reject`` for a spoilt picture, ``good`` for any other.
 """
 
@@ -13,13 +13,14 @@ import io
 import os
 import shutil
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import cv2
 
 from eyebright_common.durable import move_into_place, write_bytes
 from eyebright_common.errors import InputError, OutputInUse
+from eyebright_common.manifest.pooling import pooled
 from eyebright_common.tasks import get_task
 from eyebright_simulations.cohorts.canvas import Bytes
 from eyebright_simulations.cohorts.case import EyeCase
@@ -31,6 +32,7 @@ from eyebright_simulations.cohorts.sites import SiteSpec, default_sites
 COLUMNS = ("image_path", "modality", "label", "patient_id", "eye", "site", "camera", "age_band", "sex", "quality")
 MANIFEST = "manifest.csv"
 _SMALLEST_PICTURE = 64
+_BATCH = 8  # pictures that a process draws before it says so
 
 
 def generate(
@@ -53,8 +55,8 @@ def generate(
         hospitals: How many hospitals the default sites have; without meaning when ``sites`` is given.
         sites: Who sees how many patients with what; default ``default_sites(hospitals)``.
         image_size: Nominal height of a picture in pixels; a site's style scales it.
-        workers: Eyes drawn at a time.
-        on_progress: Called with (pictures done, pictures in all), from the calling thread.
+        workers: Processes; 1 (or few pictures) stays in this process.
+        on_progress: Called with (pictures done, pictures in all), every few pictures.
 
     Raises:
         InputError: no such task, a site that cannot be drawn, or a picture size too small to show anything.
@@ -116,17 +118,20 @@ def _write_pictures(
     workers: int,
     on_progress: Callable[[int, int], None] | None,
 ) -> None:
-    with ThreadPoolExecutor(max(1, workers)) as pool:
-        written = [pool.submit(_write_picture, folder, case, site, image_size) for case, site in work]
-        try:
-            for done, picture in enumerate(written, start=1):
-                picture.result()
-                if on_progress is not None:
-                    on_progress(done, len(work))
-        except BaseException:
-            # Leaving the pool waits for what is queued: an interrupted person should not.
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    draw = partial(_write_batch, folder=folder, image_size=image_size)
+    batches = [work[start : start + _BATCH] for start in range(0, len(work), _BATCH)]
+    written = map(draw, batches) if workers < 2 or len(batches) < 2 * workers else pooled(draw, batches, workers)
+    done = 0
+    for count in written:
+        done += count
+        if on_progress is not None:
+            on_progress(done, len(work))
+
+
+def _write_batch(work: Sequence[tuple[EyeCase, SiteSpec]], *, folder: Path, image_size: int) -> int:
+    for case, site in work:
+        _write_picture(folder, case, site, image_size)
+    return len(work)
 
 
 def _write_picture(folder: Path, case: EyeCase, site: SiteSpec, image_size: int) -> None:

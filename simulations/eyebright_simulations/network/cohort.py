@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ from eyebright_learning.data import PreparedImages
 from eyebright_simulations.cohorts import default_sites, generate
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import OPERATOR_HOLDER, TEST, TRAIN, VALIDATION, Dataset, Picture
+from eyebright_simulations.network.readers import misread
 from eyebright_simulations.network.workspace import Facts
 from eyebright_simulations.partition import deal
 
@@ -38,6 +40,15 @@ OPERATOR_SPLIT = {TRAIN: 0.80, VALIDATION: 0.20}
 OPERATOR_SHARE = 0.30
 _UNGRADABLE = "ungradable:"
 _DRAWING, _LOADING = 0.6, 0.95  # where the progress bar stands after each step of a synthetic cohort
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Dealt:
+    """The data set, how many pictures moved to keep a group whole, and how many labels are a reader's mistake."""
+
+    dataset: Dataset
+    moved: int
+    misread: int
 
 
 def gather(context: Context) -> Facts:
@@ -60,10 +71,10 @@ def gather(context: Context) -> Facts:
     rows = list(manifest.rows)
     patients = [rows[i].patient_id for i in loaded.kept]
     clusters = cluster_duplicates(loaded.descriptors, patients, modality=task.modality)
-    dataset, moved = _dealt(context, task, rows, loaded, clusters)
-    _check_every_part(dataset)
-    dataset.save(context.out / "work")
-    return _facts(task, manifest, loaded, clusters, dataset, moved)
+    dealt = _dealt(context, task, rows, loaded, clusters)
+    _check_every_part(dealt.dataset)
+    dealt.dataset.save(context.out / "work")
+    return _facts(task, manifest, loaded, clusters, dealt)
 
 
 def _source(context: Context) -> Path:
@@ -82,9 +93,7 @@ def _source(context: Context) -> Path:
     )
 
 
-def _dealt(
-    context: Context, task: ScreeningTask, rows: Sequence[Row], loaded: Loaded, clusters: Clusters
-) -> tuple[Dataset, int]:
+def _dealt(context: Context, task: ScreeningTask, rows: Sequence[Row], loaded: Loaded, clusters: Clusters) -> _Dealt:
     options = context.options
     image_of = {int(row): image for image, row in enumerate(loaded.kept)}
     reason_of = _ungradable(rows, loaded)
@@ -101,6 +110,15 @@ def _dealt(
         seed=options.seed,
     )
     splits = _split(groups, labels, partition.holder, DRAWN_SPLIT if options.synthetic else GIVEN_SPLIT, options.seed)
+    one_reader = np.array(
+        [
+            row in image_of and held != OPERATOR_HOLDER and split != TEST
+            for row, held, split in zip(usable, partition.holder, splits, strict=True)
+        ]
+    )
+    misreadings = 0
+    if options.synthetic:
+        labels, misreadings = misread(labels, one_reader, classes=len(task.classes), seed=options.seed)
     pictures = tuple(
         Picture(
             path=str(rows[index].image_path),
@@ -116,7 +134,8 @@ def _dealt(
         )
         for at, index in enumerate(usable)
     )
-    return Dataset(pictures=pictures, images=_images(pictures, loaded), hospitals=partition.hospitals), partition.moved
+    dataset = Dataset(pictures=pictures, images=_images(pictures, loaded), hospitals=partition.hospitals)
+    return _Dealt(dataset=dataset, moved=partition.moved, misread=misreadings)
 
 
 def _ungradable(rows: Sequence[Row], loaded: Loaded) -> dict[int, tuple[str, ...]]:
@@ -202,9 +221,8 @@ def _write_local_list(context: Context, manifest: Manifest, loaded: Loaded) -> N
     write_json(context.out / "left_out.local.json", names, mode=0o600)
 
 
-def _facts(
-    task: ScreeningTask, manifest: Manifest, loaded: Loaded, clusters: Clusters, dataset: Dataset, moved: int
-) -> Facts:
+def _facts(task: ScreeningTask, manifest: Manifest, loaded: Loaded, clusters: Clusters, dealt: _Dealt) -> Facts:
+    dataset = dealt.dataset
     left_out = Counter(manifest.left_out) + loaded.left_out
     return {
         "task": task.name,
@@ -219,7 +237,8 @@ def _facts(
             "across_patients": clusters.cross_patient_clusters,
             "largest": clusters.largest_cluster,
         },
-        "moved_to_keep_groups_whole": moved,
+        "moved_to_keep_groups_whole": dealt.moved,
+        "misread": dealt.misread,
         "operator": _holder_facts(task, dataset, OPERATOR_HOLDER, "operator"),
         "hospitals": [_holder_facts(task, dataset, index, name) for index, name in enumerate(dataset.hospitals)],
     }

@@ -12,9 +12,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TaskID, TextColumn
 
 STAGES = {
     "cohort": "Pictures and patients",
-    "teacher": "Teacher on the operator's share",
-    "rounds": "Federated rounds, with and without distillation",
-    "comparison": "The same budget, pooled and each hospital alone",
+    "teacher": "Teacher, and the federation without it",
+    "rounds": "Federated rounds, and pooled training",
+    "comparison": "The same budget, each hospital alone",
     "release": "Release: export, gate, sign",
     "unit": "Screening unit: pull, prove, screen",
     "report": "Report",

@@ -185,6 +185,12 @@ def _notes(context: Context) -> list[str]:
             f"The teacher ({100 * teacher:.1f} %) is not better than the undistilled student ({100 * control:.1f} %): "
             "it has nothing to teach here, and distillation can only be expected to hurt."
         )
+    if facts["cohort"]["misread"]:
+        notes.append(
+            f"{facts['cohort']['misread']:,} of the hospitals' training and validation pictures carry the label of a "
+            "reader who was wrong, as single readers sometimes are; the operator's labels and those of the test "
+            "patients are the drawn truth."
+        )
     if facts["cohort"]["moved_to_keep_groups_whole"]:
         notes.append(
             f"{facts['cohort']['moved_to_keep_groups_whole']:,} pictures are held by another hospital than the one "

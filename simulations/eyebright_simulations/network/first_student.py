@@ -17,7 +17,7 @@ from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import STUDENTS, Student, build_student, check_teacher, save_weights
 from eyebright_learning.training import EpochRecord, StudentTraining, train_student
 from eyebright_simulations.network.context import Context
-from eyebright_simulations.network.settings import TEACHER_THREADS, budget_of
+from eyebright_simulations.network.settings import STUDENT_THREADS, budget_of
 from eyebright_simulations.network.workspace import Facts
 
 
@@ -74,7 +74,7 @@ def pretrain(context: Context, task: ScreeningTask, images: PreparedImages) -> N
         views=budget.pretraining_epochs,
         modality=task.modality,
         seed=options.seed,
-        threads=TEACHER_THREADS,
+        threads=STUDENT_THREADS,
     )
     train_student(student, images, cache=None, recipe=Recipe.supervised(), config=config, on_epoch=show)
     save_weights(student, _file(context.out))

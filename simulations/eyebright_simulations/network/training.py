@@ -46,7 +46,7 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
     """Return the plan every hospital of an arm is asked to approve."""
     options, budget = context.options, budget_of(context.options)
     task = get_task(context.facts["cohort"]["task"])
-    teacher = context.facts["teacher"]
+    teacher = context.facts["teacher"] if distilled else {}
     recipe = {"ce": budget.ce, "kd": budget.kd, "temperature": budget.temperature, "dist": budget.dist}
     return Plan.checked(
         task=task.name,
@@ -61,8 +61,8 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
         weight_decay=budget.weight_decay,
         views=min(budget.views, options.rounds * options.passes_per_round),  # a view nobody will see costs a teacher
         recipe=recipe if distilled else {"ce": 1.0, "kd": 0.0, "dist": 0.0},
-        teacher_sha256=teacher["sha256"] if distilled else None,
-        teacher_arch=teacher["arch"] if distilled else None,
+        teacher_sha256=teacher.get("sha256"),
+        teacher_arch=teacher.get("arch"),
         seed=options.seed,
         precision=budget.precision,
     )

@@ -47,12 +47,14 @@ class Job:
         work: A function of the context, as ``module:function``: this process never imports what only a child needs.
         arguments: Further keyword arguments of it.
         weight: Its share of the progress bar, in any unit.
+        after: Name of a job whose files it needs; None needs none.
     """
 
     name: str
     work: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     weight: float = 1.0
+    after: str | None = None
 
 
 def run_jobs(context: Context, jobs: Sequence[Job]) -> dict[str, Facts]:
@@ -67,8 +69,10 @@ def run_jobs(context: Context, jobs: Sequence[Job]) -> dict[str, Facts]:
     queue, running = list(jobs), dict[Connection, tuple[Job, ForkServerProcess]]()
     try:
         while queue or running:
-            while queue and len(running) < min(AT_ONCE, os.cpu_count() or 1):
-                running.update([_started(queue.pop(0), context)])
+            ready = [job for job in queue if job.after is None or job.after in facts]
+            for job in ready[: min(AT_ONCE, os.cpu_count() or 1) - len(running)]:
+                queue.remove(job)
+                running.update([_started(job, context)])
             for pipe in wait(list(running)):
                 assert isinstance(pipe, Connection), "only pipes were waited for"
                 job, process = running[pipe]
