@@ -1,8 +1,7 @@
 """A stretch of training on disk: after every epoch, all that is needed to go on as if nothing had happened.
 
-* Two files. ``epoch-N.safetensors`` holds tensors: network, optimiser's moments, average of weights, generators.
-  ``training.json`` names the file that counts and keeps the losses. The first is complete before the second names it,
-  so a kill at any moment leaves the last whole epoch. Files that no longer count are then deleted.
+* ``epoch-N.safetensors`` holds tensors: network, optimiser's moments, average of weights, generators.
+  ``training.json`` names the file that counts and keeps the losses (``kept_epochs``).
 * A finished stretch keeps ``finished.safetensors``, the network alone. Asked for again, it is not trained again.
 * A folder belongs to one stretch: losses, configuration, pictures with their labels, and the weights it started from
   are in its key. Another one's folder is refused. The number of threads and of processes is not in the key.
@@ -19,43 +18,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from pydantic import Field, ValidationError
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from eyebright_common.documents import Document
-from eyebright_common.durable import write_bytes
-from eyebright_common.errors import InputError
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.distillation import Recipe
+from eyebright_learning.kept_epochs import FINISHED, Progress, keep_epoch, read_epoch
 from eyebright_learning.models.weights import weights_bytes
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training.averaging import WeightAverage
 from eyebright_learning.training.config import Training
 from eyebright_learning.training.records import EpochRecord
 
-_PROGRESS, _FINISHED = "training.json", "finished.safetensors"
+_PROGRESS = "training.json"
 _NETWORK, _MOMENTS, _AVERAGE, _RANDOM = "network.", "optimiser.", "average.", "random."
 
 State = dict[str, Tensor]
 History = tuple[EpochRecord, ...]
-
-
-class Progress(Document):
-    """What ``training.json`` says.
-
-    Attributes:
-        schema_version: Of this file.
-        key: Of the stretch.
-        weights: Name of the file that counts, in the same folder.
-        history: One record per whole epoch.
-    """
-
-    schema_version: int = Field(default=1, ge=1, le=1)
-    key: str
-    weights: str = Field(pattern=r"^(epoch-\d+|finished)\.safetensors$")
-    history: tuple[EpochRecord, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,13 +71,9 @@ def stretch_key(
 
 
 def save_checkpoint(folder: Path, *, key: str, history: History, state: State, finished: bool = False) -> None:
-    """Write one epoch's end, or the end of the stretch, durably; then delete the files that no longer count."""
-    name = _FINISHED if finished else f"epoch-{len(history)}.safetensors"
-    write_bytes(folder / name, save({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}))
-    write_bytes(folder / _PROGRESS, Progress(key=key, weights=name, history=history).to_json())
-    for old in folder.glob("*.safetensors"):
-        if old.name != name:
-            old.unlink()
+    """Write one epoch's end, or the end of the stretch, durably."""
+    name = FINISHED if finished else f"epoch-{len(history)}.safetensors"
+    keep_epoch(folder / _PROGRESS, Progress[EpochRecord](key=key, weights=name, history=history), state)
 
 
 def read_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
@@ -108,23 +82,11 @@ def read_checkpoint(folder: Path, *, key: str) -> Checkpoint | None:
     Raises:
         InputError: the folder holds another stretch, or its files are damaged.
     """
-    path = folder / _PROGRESS
-    if not path.exists():
+    found = read_epoch(folder / _PROGRESS, Progress[EpochRecord], key=key, what="training")
+    if found is None:
         return None
-    try:
-        progress = Progress.model_validate_json(path.read_bytes())
-        if progress.key != key:
-            raise InputError(
-                "the checkpoint folder holds another training",
-                value=folder,
-                fix="Give the same configuration, pictures and start to continue it, or another folder.",
-            )
-        state = load_file(folder / progress.weights)
-    except (OSError, ValidationError, SafetensorError) as error:
-        raise InputError(
-            "a training checkpoint cannot be read", value=folder, fix="Give an empty folder to start afresh."
-        ) from error
-    return Checkpoint(history=progress.history, state=state, finished=progress.weights == _FINISHED)
+    progress, state = found
+    return Checkpoint(history=progress.history, state=state, finished=progress.weights == FINISHED)
 
 
 def network_state(network: nn.Module) -> State:

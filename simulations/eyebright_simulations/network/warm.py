@@ -12,7 +12,7 @@ import sys
 from importlib import import_module
 
 # A compiler for GPUs that PyTorch loads when it is there (0.15 GB) and does without when it is not.
-sys.modules.setdefault("triton", None)  # type: ignore[arg-type]
+sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # None forbids the import; the stub does not know
 logging.getLogger("torch.utils.flop_counter").setLevel(logging.ERROR)  # it would say so to somebody who cannot care
 
 for _room in ("cohort", "teacher", "rounds"):
