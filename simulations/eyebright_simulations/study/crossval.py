@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,15 +14,12 @@ from rich.console import Console
 
 from eyebright_common.durable import write_bytes
 from eyebright_simulations.network.workers import Job, run_jobs
-from eyebright_simulations.network.workspace import Workspace
-from eyebright_simulations.study import schedule
 from eyebright_simulations.study.crossval_options import DISTILLED, CrossvalOptions
 from eyebright_simulations.study.crossval_result import CrossvalResult, crossval_numbers
 from eyebright_simulations.study.crossval_table import crossval_table
-from eyebright_simulations.study.display import Display
-from eyebright_simulations.study.records import Facts, is_done, read_facts, student_job, teacher_job
+from eyebright_simulations.study.records import Facts, is_done, student_job, teacher_job
 from eyebright_simulations.study.result_schema import RESULT_FILE, Data
-from eyebright_simulations.study.run import PACKAGES, TABLE_FILE, claim, context_of, machine_of
+from eyebright_simulations.study.run import PACKAGES, TABLE_FILE, context_of, machine_of, mean_seconds, opened_study
 
 _JOBS = "eyebright_simulations.study.crossval_jobs"
 
@@ -50,14 +46,7 @@ def run_crossval(
     Raises:
         EyebrightError: an option, the data or the output folder cannot be used.
     """
-    options.check()
-    run_jobs(context_of(options, out, lambda share, note: None), [schedule.name_check(options)])
-    with Workspace.open(out, options.shared, resume=resume, force=force) as workspace:
-        claim(options, out)
-        display = Display(console)
-        with display.wave("Pictures and patients") as update:
-            context, job = context_of(options, out, update), schedule.preparation(options)
-            data = workspace.stage("pictures", lambda: run_jobs(context, [job])[job.name])
+    with opened_study(options, out, console=console, resume=resume, force=force) as (display, data):
         for title, jobs in _waves(options, data["task"]):
             with display.wave(title) as update:
                 run_jobs(context_of(options, out, update), [job for job in jobs if not is_done(out, job.name)])
@@ -89,15 +78,10 @@ def _report(options: CrossvalOptions, out: Path, data: Facts, *, command: str) -
         teacher=options.candidates[0],
         student=options.architecture,
         **crossval_numbers(options, out, task=data["task"]),
-        job_seconds={"teacher": _mean_seconds(out, teachers), "student": _mean_seconds(out, students)},
+        job_seconds={"teacher": mean_seconds(out, teachers), "student": mean_seconds(out, students)},
         machine=machine_of(options),
         versions={name: version(name) for name in PACKAGES},
     )
     write_bytes(out / TABLE_FILE, crossval_table(result).encode())
     write_bytes(out / RESULT_FILE, result.to_json())
     return result
-
-
-def _mean_seconds(out: Path, names: Sequence[str]) -> float:
-    seconds = [float(read_facts(out, name)["seconds"]) for name in names]
-    return round(sum(seconds) / len(seconds), 1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from rich.console import Console
 from eyebright_common.durable import write_bytes, write_json
 from eyebright_common.errors import OutputInUse
 from eyebright_simulations.network.context import Context, Update
-from eyebright_simulations.network.workers import Job, run_jobs
+from eyebright_simulations.network.workers import run_jobs
 from eyebright_simulations.network.workspace import Workspace
 from eyebright_simulations.study import schedule
 from eyebright_simulations.study.arms import skipped_arms
@@ -59,16 +61,30 @@ def run_study(
     Raises:
         EyebrightError: an option, the data or the output folder cannot be used.
     """
-    options.check()
-    run_jobs(context_of(options, out, lambda share, note: None), [schedule.name_check(options)])
-    with Workspace.open(out, options.shared, resume=resume, force=force) as workspace:
-        claim(options, out)
-        display = Display(console)
-        with display.wave("Pictures and patients") as update:
-            data = workspace.stage("pictures", lambda: _one(options, out, update, schedule.preparation(options)))
+    with opened_study(options, out, console=console, resume=resume, force=force) as (display, data):
         skipped = _train(options, out, display, task=data["task"])
         with display.wave("Intervals"):
             return _report(options, out, data, skipped, command=command)
+
+
+@contextmanager
+def opened_study(
+    options: StudyOptions, out: Path, *, console: Console, resume: bool, force: bool
+) -> Iterator[tuple[Display, Facts]]:
+    """Hold the folder of a study, and give its display and what is known of its pictures.
+
+    Raises:
+        EyebrightError: an option, the data or the output folder cannot be used.
+    """
+    options.check()
+    run_jobs(context_of(options, out, lambda share, note: None), [schedule.name_check(options)])
+    with Workspace.open(out, options.shared, resume=resume, force=force) as workspace:
+        _claim(options, out)
+        display = Display(console)
+        with display.wave("Pictures and patients") as update:
+            context, job = context_of(options, out, update), schedule.preparation(options)
+            data = workspace.stage("pictures", lambda: run_jobs(context, [job])[job.name])
+        yield display, data
 
 
 def _train(options: StudyOptions, out: Path, display: Display, *, task: str) -> dict[str, str]:
@@ -122,7 +138,7 @@ def _report(options: StudyOptions, out: Path, data: Facts, skipped: dict[str, st
     return result
 
 
-def claim(options: StudyOptions, out: Path) -> None:
+def _claim(options: StudyOptions, out: Path) -> None:
     """Write down which study this folder holds, or refuse another one's.
 
     Raises:
@@ -139,10 +155,6 @@ def claim(options: StudyOptions, out: Path) -> None:
             value=", ".join(differing),
             fix="Give the same ones to resume it, or --force to start anew.",
         )
-
-
-def _one(options: StudyOptions, out: Path, update: Update, job: Job) -> Facts:
-    return run_jobs(context_of(options, out, update), [job])[job.name]
 
 
 def context_of(options: StudyOptions, out: Path, update: Update) -> Context:
@@ -165,10 +177,12 @@ def _seconds(options: StudyOptions, out: Path, arms: tuple[str, ...]) -> dict[st
         arm: [student_job(arm, fold, seed) for fold in options.folds_to_run for seed in range(options.seeds)]
         for arm in arms
     }
-    return {
-        kind: round(sum(read_facts(out, name)["seconds"] for name in names) / len(names), 1)
-        for kind, names in jobs.items()
-    }
+    return {kind: mean_seconds(out, names) for kind, names in jobs.items()}
+
+
+def mean_seconds(out: Path, names: Sequence[str]) -> float:
+    """Return the mean wall time of these jobs, which are done."""
+    return round(sum(float(read_facts(out, name)["seconds"]) for name in names) / len(names), 1)
 
 
 def machine_of(options: StudyOptions) -> Machine:
