@@ -104,7 +104,7 @@ def test_shuffled_rows_give_the_same_pictures_groups_and_folds() -> None:
     renumbered = PreparedImages.of(
         shuffled.pixels, shuffled.labels, patients=shuffled.patients, groups=(shuffled.groups * 7 + 3) % 97
     )
-    one, other = in_own_order(pictures), in_own_order(renumbered)
+    one, other = (in_own_order(each, ("",) * 24)[0] for each in (pictures, renumbered))
     assert one.digests == other.digests
     assert np.array_equal(one.groups, other.groups)
     assert one.groups[0] == 0

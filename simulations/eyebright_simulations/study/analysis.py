@@ -75,18 +75,29 @@ class PooledPictures:
 
     def pooled(self, folds: Sequence[Predictions]) -> NDArray[np.float64]:
         """Return the probabilities of the tested pictures, ``[M, C]``, from the folds of one seed."""
-        for fold in folds:
-            seen = self.groups[np.concatenate([fold.train, fold.validation])]
-            assert not np.isin(self.groups[fold.test], seen).any(), "a model was tested on a patient it had seen"
-        positions = np.concatenate([fold.test for fold in folds])
-        order = np.argsort(positions)
-        assert np.array_equal(positions[order], self.positions), "not every picture was predicted exactly once"
-        probabilities: NDArray[np.float64] = np.concatenate([fold.probabilities for fold in folds])[order]
-        return probabilities
+        return put_together(folds, groups=self.groups, positions=self.positions)
 
     def _measure_one(self, probabilities: NDArray[np.float64]) -> dict[str, Floats]:
         cases = Cases.of(probabilities, self.labels[self.positions], groups=self.members, task=self.task)
         return resampled_metrics(cases, self.draws)
+
+
+def put_together(held_out: Sequence[Predictions], *, groups: Integers, positions: Integers) -> Floats:
+    """Return the probabilities of the pictures at ``positions``, ``[M, C]``, from models that never saw their groups.
+
+    Args:
+        held_out: Predictions that together cover each position once.
+        groups: Group of every picture of the study, ``[N]``.
+        positions: In rising order, ``[M]``.
+    """
+    for part in held_out:
+        seen = groups[np.concatenate([part.train, part.validation])]
+        assert not np.isin(groups[part.test], seen).any(), "a model was tested on a patient it had seen"
+    found = np.concatenate([part.test for part in held_out])
+    order = np.argsort(found)
+    assert np.array_equal(found[order], positions), "not every picture was predicted exactly once"
+    probabilities: Floats = np.concatenate([part.probabilities for part in held_out])[order]
+    return probabilities
 
 
 def estimate(values: Floats) -> Estimate:

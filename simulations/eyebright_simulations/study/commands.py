@@ -1,4 +1,4 @@
-"""`eyebright study`: which parts of a recipe earn their place, and which teacher is worth listening to."""
+"""`eyebright study`: which parts of a recipe earn their place, which teacher to listen to, what is owed to the site."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from eyebright_simulations.study.arms import ARMS, CONTROL, chosen_arms, parse_w
 from eyebright_simulations.study.crossval_options import CrossvalOptions
 from eyebright_simulations.study.options import Device, Precision, StudyOptions
 from eyebright_simulations.study.recipes import RECIPES
+from eyebright_simulations.study.sites_options import SitesOptions
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)
 _DEFAULT = StudyOptions(kind="ablation")
 _CROSSVAL = CrossvalOptions()
+_SITES = SitesOptions()
 
 DataOption = Annotated[str, typer.Option("--data", help="synthetic, a manifest (CSV or JSONL), or a folder per class.")]
 TaskOption = Annotated[str, typer.Option("--task", help="fundus or oct.")]
@@ -230,6 +232,58 @@ def crossval(
     for line in (*findings(result), str(out / "table.md"), str(out / "result.json")):
         typer.echo(line)
     typer.echo("Research use. Not for diagnosis.")
+
+
+@app.command()
+def sites(
+    data: DataOption = _SITES.data,
+    task: TaskOption = _SITES.task,
+    recipe: RecipeOption = _SITES.recipe,
+    folds: FoldsOption = _SITES.folds,
+    max_folds: MaxFoldsOption = None,
+    student: StudentOption = None,
+    init: InitOption = None,
+    image_size: SizeOption = _SITES.image_size,
+    epochs: EpochsOption = _SITES.epochs,
+    learning_rate: RateOption = None,
+    batch_size: BatchOption = _SITES.batch_size,
+    views: ViewsOption = _SITES.views,
+    precision: PrecisionOption = _SITES.precision,
+    device: DeviceOption = _SITES.device,
+    replicates: ReplicatesOption = _SITES.replicates,
+    seed: SeedOption = _SITES.seed,
+    out: OutOption = Path("runs/sites"),
+    resume: ResumeOption = False,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a student on all sites and without each one, and say how much of its figures is owed to the site."""
+    options = SitesOptions(
+        data=data,
+        task=task,
+        recipe=recipe,
+        folds=folds,
+        max_folds=max_folds,
+        student=student,
+        init=_text(init),
+        image_size=image_size,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        views=views,
+        precision=precision,
+        device=device,
+        replicates=replicates,
+        seed=seed,
+    )
+    from eyebright_simulations.study.sites import run_sites
+    from eyebright_simulations.study.sites_table import print_sites
+
+    result = run_sites(options, out, console=Console(stderr=True), command=_command(), resume=resume, force=force)
+    if as_json:
+        sys.stdout.write(result.to_json().decode())
+    else:
+        print_sites(Console(), result, out)
 
 
 def _command() -> str:

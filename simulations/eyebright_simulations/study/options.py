@@ -18,7 +18,7 @@ from eyebright_simulations.network.options import SYNTHETIC, SimulationOptions
 from eyebright_simulations.study.arms import ARMS, CONTROL, WEIGHTS, needs_features
 from eyebright_simulations.study.recipes import get_recipe
 
-Kind = Literal["ablation", "teachers", "crossval"]
+Kind = Literal["ablation", "teachers", "crossval", "sites"]
 Precision = Literal["fp32", "bf16"]
 Device = Literal["cpu", "cuda"]
 MOST_FEATURE_VIEWS = 4
@@ -30,8 +30,8 @@ class StudyOptions:
     """One study.
 
     Attributes:
-        kind: ``ablation`` (arms against the control), ``teachers`` (teachers against the control) or ``crossval``
-            (``crossval_options``).
+        kind: ``ablation`` (arms against the control), ``teachers`` (teachers against the control), ``crossval``
+            (``crossval_options``) or ``sites`` (``sites_options``).
         data: ``synthetic``, or the path of a manifest or of a folder per class.
         task: Task family, ``fundus`` or ``oct``.
         recipe: Name of the published recipe whose budget is used.

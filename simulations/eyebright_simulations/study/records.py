@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from eyebright_common.durable import replacing, write_json
 from eyebright_common.errors import InputError
-from eyebright_simulations.study.folds import FoldParts, Integers
+from eyebright_simulations.study.folds import FoldParts, HeldOut, Integers
 
 Facts = dict[str, Any]
 
@@ -30,12 +30,17 @@ def teacher_job(index: int, fold: int) -> str:
 
 def student_job(arm: str, fold: int, seed: int) -> str:
     """Return the name of the job that trains the student of an arm for a fold and a seed."""
-    return f"{arm}.fold-{fold}.seed-{seed}"
+    return held_out_job(arm, HeldOut(by="fold", number=fold), seed)
+
+
+def held_out_job(arm: str, held_out: HeldOut, seed: int) -> str:
+    """Return the name of the job that trains the student of an arm and a seed without a fold or a site."""
+    return f"{arm}.{held_out.by}-{held_out.number}.seed-{seed}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """A model's answers on the pictures its fold tests.
+    """A model's answers on the pictures that were held out from it.
 
     Attributes:
         test: Positions, ``[M]``.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from eyebright_simulations.network.workers import Job
 from eyebright_simulations.study.arms import CONTROL, needs_features
+from eyebright_simulations.study.folds import HeldOut
 from eyebright_simulations.study.options import StudyOptions
-from eyebright_simulations.study.records import is_done, student_job, teacher_job
+from eyebright_simulations.study.records import held_out_job, is_done, teacher_job
 
 _STUDY = "eyebright_simulations.study"
 # What one pass costs beside a student's pass; only the progress bar goes by it.
@@ -52,7 +53,7 @@ def distilled(options: StudyOptions, out: Path, arms: Sequence[str], *, task: st
 
 def targets(options: StudyOptions, waiting: Sequence[Job], *, task: str) -> list[Job]:
     """Return the caching of those folds for which an arm is waiting; a cache that is there is left as it is."""
-    folds = sorted({job.arguments["fold"] for job in waiting})
+    folds = sorted({job.arguments["held_out"].number for job in waiting})
     features = any(needs_features(job.arguments["arm"]) for job in waiting)
     return [
         Job(
@@ -64,18 +65,35 @@ def targets(options: StudyOptions, waiting: Sequence[Job], *, task: str) -> list
     ]
 
 
+def pooled_and_held_out(options: StudyOptions, out: Path, sites: int, *, task: str) -> list[Job]:
+    """Return what is still to do of a comparison of sites: the control without each fold, then without each site."""
+    return _unfinished(
+        out, [_student(options, CONTROL, held_out, 0, task=task) for held_out in all_held_out(options, sites)]
+    )
+
+
+def all_held_out(options: StudyOptions, sites: int) -> list[HeldOut]:
+    """Return what a comparison of sites holds out: every fold that is run, then every site."""
+    folds = [HeldOut(by="fold", number=fold) for fold in options.folds_to_run]
+    return folds + [HeldOut(by="site", number=site) for site in range(sites)]
+
+
 def _students(options: StudyOptions, arms: Sequence[str], *, task: str) -> list[Job]:
     return [
-        Job(
-            name=student_job(arm, fold, seed),
-            work=f"{_STUDY}.students:learn",
-            arguments={"options": options, "task": task, "arm": arm, "fold": fold, "seed": seed},
-            weight=options.epochs * (1.0 if arm == CONTROL else _DISTILLED_PASS),
-        )
+        _student(options, arm, HeldOut(by="fold", number=fold), seed, task=task)
         for fold in options.folds_to_run
         for seed in range(options.seeds)
         for arm in arms
     ]
+
+
+def _student(options: StudyOptions, arm: str, held_out: HeldOut, seed: int, *, task: str) -> Job:
+    return Job(
+        name=held_out_job(arm, held_out, seed),
+        work=f"{_STUDY}.students:learn",
+        arguments={"options": options, "task": task, "arm": arm, "held_out": held_out, "seed": seed},
+        weight=options.epochs * (1.0 if arm == CONTROL else _DISTILLED_PASS),
+    )
 
 
 def _unfinished(out: Path, jobs: Sequence[Job]) -> list[Job]:

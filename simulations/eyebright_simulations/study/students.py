@@ -1,4 +1,4 @@
-"""One student of a study: one arm, one fold, one seed.
+"""One student of a study: one arm, one fold or site held out, one seed.
 
 * In every arm the student starts from the same weights (the head's from the seed), sees the same views in the same
   order, follows the same schedule and is taken after its last pass: no pass is picked, so validation is needed for the
@@ -21,30 +21,31 @@ from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import EpochRecord, StudentTraining, train_student
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.arms import needs_features, recipe_of
+from eyebright_simulations.study.folds import HeldOut
 from eyebright_simulations.study.options import StudyOptions
-from eyebright_simulations.study.pictures import load_fold
+from eyebright_simulations.study.pictures import load_parts
 from eyebright_simulations.study.recipes import get_recipe
-from eyebright_simulations.study.records import Facts, read_facts, student_job, teacher_job, write_record
+from eyebright_simulations.study.records import Facts, held_out_job, read_facts, teacher_job, write_record
 from eyebright_simulations.study.teachers import cache_file
 from eyebright_simulations.study.torch_setup import begin
 
 
-def learn(context: Context, *, options: StudyOptions, task: str, arm: str, fold: int, seed: int) -> Facts:
-    """Train, calibrate and measure the student of an arm, a fold and a seed."""
+def learn(context: Context, *, options: StudyOptions, task: str, arm: str, held_out: HeldOut, seed: int) -> Facts:
+    """Train, calibrate and measure the student of an arm and a seed, without a fold or a site."""
     started, screening = time.perf_counter(), get_task(task)
-    images, parts = load_fold(context.out, fold, seed=options.seed)
+    images, parts = load_parts(context.out, held_out, seed=options.seed)
     device = begin(options, seed=options.seed + seed)
     recipe = arm_recipe(options, arm)
     student = _first(options, screening, seed).to(device)
 
     def show(record: EpochRecord) -> None:
-        context.update(record.epoch / record.epochs, f"{arm}, fold {fold + 1}: pass {record.epoch} of {record.epochs}")
+        context.update(record.epoch / record.epochs, f"{arm}, {held_out}: pass {record.epoch} of {record.epochs}")
 
     training = images.subset(parts.train)
     result = train_student(
         student,
         training,
-        cache=_cache(context.out, options, screening, arm, fold, training) if recipe.needs_teacher else None,
+        cache=_cache(context.out, options, screening, arm, held_out, training) if recipe.needs_teacher else None,
         recipe=recipe,
         config=student_training(options, screening, seed=options.seed + seed),
         on_epoch=show,
@@ -62,7 +63,7 @@ def learn(context: Context, *, options: StudyOptions, task: str, arm: str, fold:
         "test": metrics(probabilities, test.labels, task=screening, threshold=None),
         "seconds": round(time.perf_counter() - started, 1),
     }
-    write_record(context.out, student_job(arm, fold, seed), parts=parts, probabilities=probabilities, facts=facts)
+    write_record(context.out, held_out_job(arm, held_out, seed), parts=parts, probabilities=probabilities, facts=facts)
     return facts
 
 
@@ -99,8 +100,10 @@ def _first(options: StudyOptions, task: ScreeningTask, seed: int) -> Student:
 
 
 def _cache(
-    out: Path, options: StudyOptions, task: ScreeningTask, arm: str, fold: int, images: PreparedImages
+    out: Path, options: StudyOptions, task: ScreeningTask, arm: str, held_out: HeldOut, images: PreparedImages
 ) -> TeacherCache:
+    assert held_out.by == "fold", "only folds have teachers"
+    fold = held_out.number
     cache = TeacherCache.open(
         cache_file(out, fold),
         teacher_sha256=read_facts(out, teacher_job(0, fold))["sha256"],

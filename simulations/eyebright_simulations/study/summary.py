@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
@@ -20,12 +21,17 @@ _LOUD = ("USELESS", "UNPROVEN", "HURT: ")
 def print_study(console: Console, result: StudyResult, out: Path) -> None:
     """Print what came out of a study, and where the files are."""
     console.print(_table(result))
-    for finding in result.findings:
-        loud = "bold red" if any(word in finding for word in _LOUD) else None
-        console.print(escape(finding), style=loud, highlight=False)
+    print_findings(console, result.findings, loud=_LOUD)
     for file in ("table.md", "plot.svg", "result.json"):
         console.print(str(out / file), soft_wrap=True, highlight=False)
     console.print("[dim]Research use. Not for diagnosis.[/dim]")
+
+
+def print_findings(console: Console, findings: Sequence[str], *, loud: Sequence[str]) -> None:
+    """Print sentences, in bold red those that hold one of the ``loud`` words."""
+    for finding in findings:
+        style = "bold red" if any(word in finding for word in loud) else None
+        console.print(escape(finding), style=style, highlight=False)
 
 
 def _table(result: StudyResult) -> Table:
