@@ -45,12 +45,12 @@ class Budget:
     batch_size: int = 32
     learning_rate: float = 1e-3
     weight_decay: float = 0.02
-    views: int = 18
+    views: int = 9
     precision: Literal["fp32", "bf16"] = "fp32"
     pretraining_epochs: int = 3
     pretraining_rate: float = 2e-3
     teacher: str | None = None
-    teacher_epochs: int = 12
+    teacher_epochs: int = 11
     teacher_learning_rate: float = 1e-3
     ce: float = 0.3
     kd: float = 0.7
