@@ -16,7 +16,6 @@ from rich.table import Table
 
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
-from eyebright_common.release import read_release
 from eyebright_common.trust import Role
 from eyebright_server.distribution import DistributionServer, OperatorFolder, ServerAddresses, serve_until_stopped
 from eyebright_server.distribution.operator_folder import (
@@ -26,6 +25,10 @@ from eyebright_server.distribution.operator_folder import (
     SUPERLINK_PORT,
 )
 from eyebright_server.distribution.passphrase import passphrase
+from eyebright_server.key_commands import app as key_app
+from eyebright_server.key_commands import expiry_table
+from eyebright_server.release.release_command import app as release_app
+from eyebright_server.release.release_command import publish
 from eyebright_server.release.repository import utc_now
 from eyebright_server.rounds_command import app as rounds_app
 from eyebright_server.superlink.teacher_command import publish_teacher
@@ -33,8 +36,11 @@ from eyebright_server.superlink.up_command import up
 from eyebright_server.teacher.commands import app as teacher_app
 
 app = typer.Typer(no_args_is_help=True, help="Central server: serve releases, invite units, look after the repository.")
+app.add_typer(key_app, name="key")
 app.add_typer(teacher_app, name="teacher")
 app.add_typer(rounds_app, name="rounds")
+app.add_typer(release_app, name="release")
+app.command()(publish)
 app.command()(up)
 app.command()(publish_teacher)
 
@@ -127,43 +133,22 @@ def serve(
 
 
 @app.command()
-def publish(
+def renew(
     folder: Folder,
-    release_dir: Annotated[Path, typer.Argument(metavar="RELEASE_DIR", help="release.json beside its files.")],
+    targets: Annotated[bool, typer.Option(help="The lists of releases and teachers, with the offline keys.")] = False,
+    root: Annotated[bool, typer.Option(help="The root, with the root keys.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Sign a release and put it where units find it; needs the offline keys."""
-    release = read_release(release_dir)
+    """Sign snapshot and timestamp afresh, which `serve` does by itself, and say what ends when."""
     with _opened(folder) as operator:
-        known = {(r.task, r.version) for r in operator.repository.releases()}
-        published = operator.repository.publish(release_dir, task=release.task, version=release.version)
-        new = (published.task, published.version) not in known
-        if new:
-            facts = {"task": published.task, "version": published.version, "sha256": published.sha256}
-            operator.records.append("release-published", facts, now=utc_now())
-    _show(
-        as_json,
-        {
-            "task": published.task,
-            "version": published.version,
-            "sha256": published.sha256,
-            "size_bytes": published.size_bytes,
-            "new": new,
-        },
-        f"{published.task} {published.version} {'is published' if new else 'was published already'}: "
-        f"{len(published.files)} files, {published.size_bytes / 1e6:.1f} MB.",
-    )
-
-
-@app.command()
-def renew(folder: Folder, targets: Annotated[bool, typer.Option(help="With the offline keys.")] = False) -> None:
-    """Sign snapshot and timestamp afresh; with --targets the list of targets too. `serve` does the first by itself."""
-    with _opened(folder) as operator:
+        if root:
+            operator.repository.renew_root()
         if targets:
             operator.repository.renew_targets()
         else:
             operator.repository.renew_online()
-    _show(False, {}, "The metadata is fresh.")
+        ends = operator.repository.expiries()
+    _show(as_json, {"ends": {role: end.isoformat() for role, end in ends.items()}}, expiry_table(ends))
 
 
 @app.command()

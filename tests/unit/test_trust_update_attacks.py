@@ -134,10 +134,10 @@ def test_changed_timestamp_is_refused(repository, tmp_path):
 
 
 def test_changed_targets_are_refused(repository, tmp_path):
-    # The snapshot names length and hash of the targets file, so the change is seen even before the signatures are.
-    change_and_serve(repository, "2.targets.json", lambda c: c["signed"]["targets"].clear())
+    # The snapshot names length and hash of the list of students, so the change is seen before the signatures are.
+    change_and_serve(repository, "2.students.json", lambda c: c["signed"]["targets"].clear())
     with pytest.raises(TrustError):
-        folder_client(repository, tmp_path / "unit").refresh()
+        folder_client(repository, tmp_path / "unit").available("fundus")
 
 
 def test_one_of_two_root_signatures_is_not_enough(repository, tmp_path):

@@ -145,6 +145,18 @@ def test_progress_starts_the_count_of_failures_again(fetcher, server):
     assert b"".join(fetcher.fetch(TARGETS_URL + "a")) == DATA
 
 
+def test_slow_retrieval_is_given_up_although_something_always_comes(fetcher, server, pauses):
+    def drip(request: pb.FetchTargetRequest, context: grpc.ServicerContext) -> Iterator[pb.TargetChunk]:
+        yield pb.TargetChunk(offset=request.offset, data=b"x", crc32=zlib.crc32(b"x"), total_bytes=len(DATA))
+        context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "")
+
+    server.answers = [drip]
+    with pytest.raises(DownloadError):
+        list(fetcher.fetch(TARGETS_URL + "a"))
+    assert server.offsets == [0, 1, 2]
+    assert pauses == [1, 2]
+
+
 def test_a_damaged_chunk_is_fetched_again(fetcher, server):
     def damaged(request: pb.FetchTargetRequest, context: grpc.ServicerContext) -> Iterator[pb.TargetChunk]:
         first, second, *_ = chunks(request.offset)

@@ -18,9 +18,10 @@ from eyebright_common.trust.certificates import (
     requested_key,
 )
 from eyebright_common.trust.folder_fetcher import METADATA_URL, TARGETS_URL, FolderFetcher, split_url
+from eyebright_common.trust.http_fetcher import HttpFetcher, LeastRate
 from eyebright_common.trust.identity import UnitIdentity
 from eyebright_common.trust.invitation import Invitation, new_invitation, token_hash
-from eyebright_common.trust.keyring import Keyring
+from eyebright_common.trust.keyring import KeyPlace, Keyring, Locations
 from eyebright_common.trust.keys import (
     PrivateKey,
     load_private_key,
@@ -30,10 +31,13 @@ from eyebright_common.trust.keys import (
     save_private_key,
     signer_for,
 )
+from eyebright_common.trust.model_bundle import BUNDLE_FILE, ModelSigner
 from eyebright_common.trust.releases import RELEASE_FILE, AvailableRelease, releases_among, target_name
+from eyebright_common.trust.signing_time import set_signing_time, signing_time
 from eyebright_common.trust.update_client import ResumingFetcher, UpdateClient
 
 __all__ = [
+    "BUNDLE_FILE",
     "METADATA_URL",
     "RELEASE_FILE",
     "TARGETS_URL",
@@ -41,9 +45,14 @@ __all__ = [
     "CertificateAuthority",
     "Credentials",
     "FolderFetcher",
+    "HttpFetcher",
     "Invitation",
     "IssuedCertificate",
+    "KeyPlace",
     "Keyring",
+    "LeastRate",
+    "Locations",
+    "ModelSigner",
     "PeerIdentity",
     "PrivateKey",
     "ResumingFetcher",
@@ -64,7 +73,9 @@ __all__ = [
     "releases_among",
     "requested_key",
     "save_private_key",
+    "set_signing_time",
     "signer_for",
+    "signing_time",
     "split_url",
     "target_name",
     "token_hash",

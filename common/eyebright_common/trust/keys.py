@@ -84,15 +84,24 @@ def load_private_key(path: Path, *, passphrase: bytes | None = None) -> PrivateK
         raise TrustError("a private key cannot be read", value=path, fix="Check that its folder is here.") from error
     if mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise TrustError("a private key can be read by others", value=path, fix=f"Run: chmod 600 {path}")
+    return parse_private_key(pem, named=path, passphrase=passphrase)
+
+
+def parse_private_key(pem: bytes, *, named: object, passphrase: bytes | None = None) -> PrivateKey:
+    """Return the private key in ``pem``.
+
+    Raises:
+        TrustError: it cannot be opened, or is a kind of key we do not use; the message has ``named``, never the key.
+    """
     try:
         key = load_pem_private_key(pem, passphrase)
     except (ValueError, TypeError) as error:
         # cryptography says TypeError both for a passphrase that is missing and for one that is not wanted.
         raise TrustError(
-            "a private key cannot be opened", value=path, fix="Check the file and the passphrase."
+            "a private key cannot be opened", value=named, fix="Check the file and the passphrase."
         ) from error
     if not isinstance(key, ec.EllipticCurvePrivateKey | Ed25519PrivateKey):
-        raise TrustError("a private key is of an unknown kind", value=path, fix="Use ECDSA P-256 or Ed25519.")
+        raise TrustError("a private key is of an unknown kind", value=named, fix="Use ECDSA P-256 or Ed25519.")
     return key
 
 

@@ -6,8 +6,11 @@
   once is kept, so nothing older is accepted afterwards, not even after a restart.
 * A release is downloaded into a folder of its own beside the destination, file by file, each verified by its signed
   length and hash, and appears under its own name by one rename. An interrupted download keeps its verified files.
-* Expiry is checked against this machine's clock: python-tuf takes no other. A clock that is wrong after a power loss
-  can therefore refuse a good update (never accept a forged one); the active release is not touched by that.
+* Releases and teachers stand in roles of their own, to which the targets metadata delegates. Such a role is loaded when
+  somebody asks for a name of its kind: a unit never fetches the list of teachers.
+* Expiry is checked against this machine's clock, and against the moment at which the timestamp in force was signed:
+  a clock that was set back cannot bring metadata to life that had ended before. A clock that is ahead can refuse a
+  good update (never accept a forged one); nothing of that is kept, so the next try with a right clock succeeds.
 * Not here: whether a release is good (golden cases, gate) and when it becomes active. That is the agent's.
 """
 
@@ -17,16 +20,20 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
+from urllib.parse import quote
 
 from tuf.api import exceptions as tuf_errors
-from tuf.api.metadata import Metadata, TargetFile, Targets
+from tuf.api.metadata import Metadata, Signed, TargetFile, Targets, Timestamp
 from tuf.ngclient import FetcherInterface, Updater
 
 from eyebright_common.durable import move_into_place, sync_file, sync_folder
 from eyebright_common.errors import MetadataExpired, NotPublished, TargetRejected, TrustError, WireError
 from eyebright_common.trust.folder_fetcher import METADATA_URL, TARGETS_URL
 from eyebright_common.trust.releases import AvailableRelease, releases_among, target_name
+from eyebright_common.trust.signing_time import signing_time
+
+SignedT = TypeVar("SignedT", bound=Signed)
 
 
 @runtime_checkable
@@ -44,13 +51,16 @@ class UpdateClient:
         folder: Where trusted metadata is kept between runs; one client at a time may use it.
         fetcher: The transport, e.g. ``GrpcFetcher`` or ``FolderFetcher``.
         bootstrap: The root metadata trusted from enrolment.
+        metadata_dir: Where in particular; ``folder/metadata`` when left out.
 
     Raises:
         TrustError: the bootstrap root does not verify itself.
     """
 
-    def __init__(self, folder: Path, fetcher: FetcherInterface, bootstrap: bytes) -> None:
-        self._metadata_dir = folder / "metadata"
+    def __init__(
+        self, folder: Path, fetcher: FetcherInterface, bootstrap: bytes, *, metadata_dir: Path | None = None
+    ) -> None:
+        self._metadata_dir = metadata_dir or folder / "metadata"
         self._metadata_dir.mkdir(parents=True, exist_ok=True)
         self._fetcher = fetcher
         self._bootstrap = bootstrap
@@ -68,6 +78,9 @@ class UpdateClient:
         updater = self._new_updater()  # python-tuf refreshes once in an updater's life
         with _explained():
             updater.refresh()
+        self._updater = None  # should the next line refuse, nothing of this refresh is offered
+        for role in ("root", "snapshot", "targets"):
+            self._require_alive(role)
         self._updater = updater
 
     def available(self, task: str) -> tuple[AvailableRelease, ...]:
@@ -76,7 +89,8 @@ class UpdateClient:
         Raises:
             EyebrightError: as ``refresh``.
         """
-        return tuple(release for release in releases_among(self._trusted_targets()) if release.task == task)
+        releases = releases_among(self._trusted_targets("releases/"))
+        return tuple(release for release in releases if release.task == task)
 
     def download_release(self, task: str, version: str, destination: Path) -> Path:
         """Download and verify every file of a release into ``destination``, which appears complete or not at all.
@@ -118,7 +132,7 @@ class UpdateClient:
         Raises:
             EyebrightError: as ``refresh``.
         """
-        return tuple(sorted(target.path for target in self._trusted_targets() if target.path.startswith(prefix)))
+        return tuple(sorted(target.path for target in self._trusted_targets(prefix)))
 
     def _new_updater(self) -> Updater:
         with _explained():
@@ -136,16 +150,51 @@ class UpdateClient:
         assert self._updater is not None
         return self._updater
 
-    def _trusted_targets(self) -> Iterator[TargetFile]:
+    def _trusted_targets(self, prefix: str) -> Iterator[TargetFile]:
         updater = self._refreshed()
-        # ngclient has no public list of targets. The names come from the file it has just verified and kept; what
-        # is trusted about each name is then asked of the updater, so a file changed in between can add nothing.
-        names = Metadata[Targets].from_file(str(self._metadata_dir / "targets.json")).signed.targets
-        for name in names:
+        # ngclient has no public list of targets. The names come from the files it has just verified and kept; what is
+        # trusted about each name is then asked of the updater, so a file changed in between can add nothing.
+        names = set(self._kept_targets("targets").targets)
+        for role, probe in self._roles_with(prefix):
+            with _explained():
+                updater.get_targetinfo(probe)  # loads and verifies the role, if need be
+            self._require_alive(role)
+            names |= set(self._kept_targets(role).targets)
+        for name in sorted(name for name in names if name.startswith(prefix)):
             with _explained():
                 target = updater.get_targetinfo(name)
             if target is not None:
                 yield target
+
+    def _roles_with(self, prefix: str) -> Iterator[tuple[str, str]]:
+        """Yield the delegated roles that may speak for names beginning with ``prefix``, each with a name of theirs."""
+        delegations = self._kept_targets("targets").delegations
+        for name, role in (delegations.roles or {}).items() if delegations else ():
+            for pattern in role.paths or ():
+                literal = pattern.partition("*")[0]
+                if literal.startswith(prefix) or prefix.startswith(literal):
+                    yield name, pattern.replace("*", "-")
+                    break
+
+    def _kept_targets(self, role: str) -> Targets:
+        return self._kept(role, Targets)
+
+    def _kept(self, role: str, kind: type[SignedT]) -> SignedT:
+        with _explained():
+            signed = Metadata.from_file(str(self._metadata_dir / f"{quote(role, safe='')}.json")).signed
+        if not isinstance(signed, kind):
+            raise TrustError("the kept metadata is of another kind", value=role, fix="Tell the operator.")
+        return signed
+
+    def _require_alive(self, role: str) -> None:
+        vouched = signing_time(self._kept("timestamp", Timestamp))
+        expires = self._kept(role, Signed).expires  # type: ignore[type-abstract]
+        if vouched is not None and expires <= vouched:
+            raise MetadataExpired(
+                "the update metadata had expired before it was served",
+                value=f"{role}, {expires:%Y-%m-%d %H:%M} UTC",
+                fix="Check the clock of this machine; if it is right, tell the operator.",
+            )
 
     def _download(self, name: str, path: Path) -> None:
         updater = self._refreshed()

@@ -32,6 +32,8 @@ class Patience:
         deadline_s: For one call.
         stream_deadline_s: For one stream; a slow one is cut there and resumed, as long as it moves.
         attempts: Calls in a row without progress before giving up.
+        least_progress_bytes: What a stream must bring, unless the file ends before, to count as progress: one that
+            drips is given up like one that is silent.
         first_pause_s: Mean pause after the first failure; doubles from there.
         longest_pause_s: Where doubling ends.
         sleep: How to wait.
@@ -41,6 +43,7 @@ class Patience:
     deadline_s: float = 20.0
     stream_deadline_s: float = 120.0
     attempts: int = 4
+    least_progress_bytes: int = 64 * 1024
     first_pause_s: float = 0.5
     longest_pause_s: float = 30.0
     sleep: Callable[[float], None] = time.sleep
@@ -61,9 +64,12 @@ def open_channel(address: str, authority_pem: bytes, credentials: Credentials | 
     options = [
         ("grpc.enable_retries", 0),
         ("grpc.max_receive_message_length", LARGEST_MESSAGE_BYTES),
+        ("grpc.keepalive_time_ms", 600_000),  # a watcher whose line died notices; servers refuse more than one in 5 min
         # The default second before the first reconnection would hide our own pauses.
         ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
+        # Despite its name the time a connection and its TLS handshake may take: a tenth of a second would keep out a
+        # busy machine, and everybody behind a slow line.
+        ("grpc.min_reconnect_backoff_ms", 20_000),
         ("grpc.max_reconnect_backoff_ms", 5_000),
     ]
     return grpc.secure_channel(address, tls, options=options)

@@ -14,6 +14,7 @@ from eyebright_common.closing import Closing
 from eyebright_common.errors import WireError
 from eyebright_common.trust import UnitIdentity
 from eyebright_common.wire import distribution_pb2 as pb
+from eyebright_common.wire.catalogue import local_error, status_of
 from eyebright_common.wire.channel import Patience, call_patiently, open_channel
 from eyebright_common.wire.methods import (
     CHUNK_BYTES,
@@ -22,6 +23,7 @@ from eyebright_common.wire.methods import (
     LEAVE,
     RENEW,
     REPORT,
+    WATCH,
     Method,
     ReplyT,
     RequestT,
@@ -69,6 +71,11 @@ class DistributionClient(Closing):
             request_serializer=FETCH_TARGET.request.SerializeToString,
             response_deserializer=FETCH_TARGET.reply.FromString,
         )
+        self._watch = channel.unary_stream(
+            WATCH.path,
+            request_serializer=WATCH.request.SerializeToString,
+            response_deserializer=WATCH.reply.FromString,
+        )
 
     @classmethod
     def connect(cls, identity: UnitIdentity, *, patience: Patience | None = None) -> DistributionClient:
@@ -109,6 +116,26 @@ class DistributionClient(Closing):
                 yield chunk
         finally:
             cast(_Cancellable, stream).cancel()  # a reader that stops early must not leave the server sending
+
+    def watch(self, mark: str = "", *, for_s: float = 3600.0) -> Iterator[str]:
+        """Yield a mark whenever something was published; it is a hint to refresh, and proves nothing.
+
+        Args:
+            mark: The last one heard; empty to be told the present one at once.
+            for_s: How long to listen; the iteration then ends, and another may begin.
+
+        Raises:
+            EyebrightError: the connection broke or the server refused.
+        """
+        stream = self._watch(pb.WatchRequest(mark=mark), timeout=for_s)
+        try:
+            for message in stream:
+                yield message.mark
+        except grpc.RpcError as error:
+            if status_of(error)[0] is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                raise local_error(error, doing="watching for releases") from error
+        finally:
+            cast(_Cancellable, stream).cancel()
 
     def report(self, status: UnitStatus) -> None:
         """Send the state of this unit.

@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(eyebright_common/wire/distribution.proto\x12\x19\x65yebright.distribution.v1\"\\\n\rEnrollRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x02 \x01(\x0c\x12\x1b\n\x13node_public_key_pem\x18\x03 \x01(\x0c\"\x8d\x01\n\x0b\x45nrollReply\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x15\n\rauthority_pem\x18\x02 \x01(\x0c\x12\x15\n\rroot_metadata\x18\x03 \x01(\x0c\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x15\n\rfleet_address\x18\x05 \x01(\t\x12\x12\n\nsite_index\x18\x06 \x01(\r\"\"\n\x12GetMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10GetMetadataReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"2\n\x12\x46\x65tchTargetRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"O\n\x0bTargetChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x03 \x01(\r\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x04\"$\n\rReportRequest\x12\x13\n\x0bstatus_json\x18\x01 \x01(\t\"\r\n\x0bReportReply\"/\n\x0cRenewRequest\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x01 \x01(\x0c\"%\n\nRenewReply\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\"\x0e\n\x0cLeaveRequest\"\x0c\n\nLeaveReply2g\n\tEnrolment\x12Z\n\x06\x45nroll\x12(.eyebright.distribution.v1.EnrollRequest\x1a&.eyebright.distribution.v1.EnrollReply2\xef\x03\n\x0c\x44istribution\x12i\n\x0bGetMetadata\x12-.eyebright.distribution.v1.GetMetadataRequest\x1a+.eyebright.distribution.v1.GetMetadataReply\x12\x66\n\x0b\x46\x65tchTarget\x12-.eyebright.distribution.v1.FetchTargetRequest\x1a&.eyebright.distribution.v1.TargetChunk0\x01\x12Z\n\x06Report\x12(.eyebright.distribution.v1.ReportRequest\x1a&.eyebright.distribution.v1.ReportReply\x12W\n\x05Renew\x12\'.eyebright.distribution.v1.RenewRequest\x1a%.eyebright.distribution.v1.RenewReply\x12W\n\x05Leave\x12\'.eyebright.distribution.v1.LeaveRequest\x1a%.eyebright.distribution.v1.LeaveReplyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n(eyebright_common/wire/distribution.proto\x12\x19\x65yebright.distribution.v1\"\\\n\rEnrollRequest\x12\r\n\x05token\x18\x01 \x01(\t\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x02 \x01(\x0c\x12\x1b\n\x13node_public_key_pem\x18\x03 \x01(\x0c\"\x8d\x01\n\x0b\x45nrollReply\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\x12\x15\n\rauthority_pem\x18\x02 \x01(\x0c\x12\x15\n\rroot_metadata\x18\x03 \x01(\x0c\x12\x0c\n\x04name\x18\x04 \x01(\t\x12\x15\n\rfleet_address\x18\x05 \x01(\t\x12\x12\n\nsite_index\x18\x06 \x01(\r\"\"\n\x12GetMetadataRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\" \n\x10GetMetadataReply\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\"2\n\x12\x46\x65tchTargetRequest\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"O\n\x0bTargetChunk\x12\x0e\n\x06offset\x18\x01 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x02 \x01(\x0c\x12\r\n\x05\x63rc32\x18\x03 \x01(\r\x12\x13\n\x0btotal_bytes\x18\x04 \x01(\x04\"\x1c\n\x0cWatchRequest\x12\x0c\n\x04mark\x18\x01 \x01(\t\"\x1a\n\nWatchReply\x12\x0c\n\x04mark\x18\x01 \x01(\t\"$\n\rReportRequest\x12\x13\n\x0bstatus_json\x18\x01 \x01(\t\"\r\n\x0bReportReply\"/\n\x0cRenewRequest\x12\x1f\n\x17\x63\x65rtificate_request_pem\x18\x01 \x01(\x0c\"%\n\nRenewReply\x12\x17\n\x0f\x63\x65rtificate_pem\x18\x01 \x01(\x0c\"\x0e\n\x0cLeaveRequest\"\x0c\n\nLeaveReply2g\n\tEnrolment\x12Z\n\x06\x45nroll\x12(.eyebright.distribution.v1.EnrollRequest\x1a&.eyebright.distribution.v1.EnrollReply2\xca\x04\n\x0c\x44istribution\x12i\n\x0bGetMetadata\x12-.eyebright.distribution.v1.GetMetadataRequest\x1a+.eyebright.distribution.v1.GetMetadataReply\x12\x66\n\x0b\x46\x65tchTarget\x12-.eyebright.distribution.v1.FetchTargetRequest\x1a&.eyebright.distribution.v1.TargetChunk0\x01\x12Y\n\x05Watch\x12\'.eyebright.distribution.v1.WatchRequest\x1a%.eyebright.distribution.v1.WatchReply0\x01\x12Z\n\x06Report\x12(.eyebright.distribution.v1.ReportRequest\x1a&.eyebright.distribution.v1.ReportReply\x12W\n\x05Renew\x12\'.eyebright.distribution.v1.RenewRequest\x1a%.eyebright.distribution.v1.RenewReply\x12W\n\x05Leave\x12\'.eyebright.distribution.v1.LeaveRequest\x1a%.eyebright.distribution.v1.LeaveReplyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,20 +43,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_FETCHTARGETREQUEST']._serialized_end=429
   _globals['_TARGETCHUNK']._serialized_start=431
   _globals['_TARGETCHUNK']._serialized_end=510
-  _globals['_REPORTREQUEST']._serialized_start=512
-  _globals['_REPORTREQUEST']._serialized_end=548
-  _globals['_REPORTREPLY']._serialized_start=550
-  _globals['_REPORTREPLY']._serialized_end=563
-  _globals['_RENEWREQUEST']._serialized_start=565
-  _globals['_RENEWREQUEST']._serialized_end=612
-  _globals['_RENEWREPLY']._serialized_start=614
-  _globals['_RENEWREPLY']._serialized_end=651
-  _globals['_LEAVEREQUEST']._serialized_start=653
-  _globals['_LEAVEREQUEST']._serialized_end=667
-  _globals['_LEAVEREPLY']._serialized_start=669
-  _globals['_LEAVEREPLY']._serialized_end=681
-  _globals['_ENROLMENT']._serialized_start=683
-  _globals['_ENROLMENT']._serialized_end=786
-  _globals['_DISTRIBUTION']._serialized_start=789
-  _globals['_DISTRIBUTION']._serialized_end=1284
+  _globals['_WATCHREQUEST']._serialized_start=512
+  _globals['_WATCHREQUEST']._serialized_end=540
+  _globals['_WATCHREPLY']._serialized_start=542
+  _globals['_WATCHREPLY']._serialized_end=568
+  _globals['_REPORTREQUEST']._serialized_start=570
+  _globals['_REPORTREQUEST']._serialized_end=606
+  _globals['_REPORTREPLY']._serialized_start=608
+  _globals['_REPORTREPLY']._serialized_end=621
+  _globals['_RENEWREQUEST']._serialized_start=623
+  _globals['_RENEWREQUEST']._serialized_end=670
+  _globals['_RENEWREPLY']._serialized_start=672
+  _globals['_RENEWREPLY']._serialized_end=709
+  _globals['_LEAVEREQUEST']._serialized_start=711
+  _globals['_LEAVEREQUEST']._serialized_end=725
+  _globals['_LEAVEREPLY']._serialized_start=727
+  _globals['_LEAVEREPLY']._serialized_end=739
+  _globals['_ENROLMENT']._serialized_start=741
+  _globals['_ENROLMENT']._serialized_end=844
+  _globals['_DISTRIBUTION']._serialized_start=847
+  _globals['_DISTRIBUTION']._serialized_end=1433
 # @@protoc_insertion_point(module_scope)

@@ -62,6 +62,18 @@ class TargetChunk(_message.Message):
     total_bytes: int
     def __init__(self, offset: _Optional[int] = ..., data: _Optional[bytes] = ..., crc32: _Optional[int] = ..., total_bytes: _Optional[int] = ...) -> None: ...
 
+class WatchRequest(_message.Message):
+    __slots__ = ("mark",)
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    mark: str
+    def __init__(self, mark: _Optional[str] = ...) -> None: ...
+
+class WatchReply(_message.Message):
+    __slots__ = ("mark",)
+    MARK_FIELD_NUMBER: _ClassVar[int]
+    mark: str
+    def __init__(self, mark: _Optional[str] = ...) -> None: ...
+
 class ReportRequest(_message.Message):
     __slots__ = ("status_json",)
     STATUS_JSON_FIELD_NUMBER: _ClassVar[int]

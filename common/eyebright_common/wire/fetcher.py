@@ -6,6 +6,8 @@
 * What arrives of a target is kept in a part file. A cut stream goes on from there, in the same call while it makes
   progress and in the next run otherwise. A part file is trusted no more than the network: python-tuf hashes the
   whole, and the update client has the part forgotten when the hash does not hold.
+* A server that drips (the slow-retrieval attack) makes no progress: each stream is cut at its deadline, and one that
+  brought next to nothing counts as a failed one.
 * A target's name holds its hash, so a part can only ever be of the same content.
 """
 
@@ -89,10 +91,11 @@ class GrpcFetcher(FetcherInterface):
                     raise _download_error(problem) from problem
             except WireError as error:
                 problem = error
-            failures = 1 if offset > reached else failures + 1
-            if failures >= self._client.patience.attempts:
+            patience = self._client.patience
+            failures = 1 if offset - reached >= patience.least_progress_bytes else failures + 1
+            if failures >= patience.attempts:
                 raise _download_error(problem) from problem
-            self._client.patience.pause(failures)
+            patience.pause(failures)
 
     def _stream(self, name: str, offset: int) -> Iterator[Chunk]:
         self.requests += 1

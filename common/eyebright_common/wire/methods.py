@@ -51,9 +51,10 @@ GET_METADATA = Method(
 FETCH_TARGET = Method(
     service=DISTRIBUTION_SERVICE, name="FetchTarget", request=pb.FetchTargetRequest, reply=pb.TargetChunk, streams=True
 )
+WATCH = Method(service=DISTRIBUTION_SERVICE, name="Watch", request=pb.WatchRequest, reply=pb.WatchReply, streams=True)
 REPORT = Method(service=DISTRIBUTION_SERVICE, name="Report", request=pb.ReportRequest, reply=pb.ReportReply)
 RENEW = Method(service=DISTRIBUTION_SERVICE, name="Renew", request=pb.RenewRequest, reply=pb.RenewReply)
 LEAVE = Method(service=DISTRIBUTION_SERVICE, name="Leave", request=pb.LeaveRequest, reply=pb.LeaveReply)
 
-METHODS = (ENROLL, GET_METADATA, FETCH_TARGET, REPORT, RENEW, LEAVE)
+METHODS = (ENROLL, GET_METADATA, FETCH_TARGET, WATCH, REPORT, RENEW, LEAVE)
 CHUNK_BYTES = 256 * 1024  # the fastest with mutual TLS: smaller pays per message, larger per copy

@@ -12,8 +12,9 @@ from pydantic import Field, ValidationError
 
 from eyebright_common.documents import Document
 from eyebright_common.errors import InputError
+from eyebright_common.wire.telemetry import Telemetry
 
-LONGEST_REPORT_BYTES = 4_096
+LONGEST_REPORT_BYTES = 16_384
 Count = Annotated[int, Field(ge=0, le=10**12)]
 Word = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,40}$")]
 
@@ -39,6 +40,7 @@ class UnitStatus(Document):
         verdicts: Patients by answer.
         last_error: Name of the kind of the last error, e.g. ``target-rejected``.
         software: Version of Eyebright on the unit.
+        telemetry: Counts by day that the server has not acknowledged yet.
     """
 
     format: Literal[1] = 1
@@ -51,6 +53,7 @@ class UnitStatus(Document):
     verdicts: Verdicts = Verdicts()
     last_error: Word | None = None
     software: Word
+    telemetry: Telemetry | None = None
 
 
 def read_report(text: str) -> UnitStatus:

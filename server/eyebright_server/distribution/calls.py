@@ -65,14 +65,24 @@ def unary_handler(
 
 
 def stream_handler(
-    method: Method[RequestT, ReplyT], answer: Callable[[RequestT, Context], AsyncIterator[ReplyT]]
+    method: Method[RequestT, ReplyT],
+    answer: Callable[[RequestT, Context], AsyncIterator[ReplyT]],
+    *,
+    longest_s: float,
 ) -> tuple[str, Any]:
-    """Return name and gRPC handler of a procedure that gives a stream of messages."""
+    """Return name and gRPC handler of a procedure that gives a stream of messages, for at most ``longest_s``.
 
-    async def handle(request: RequestT, context: Context) -> AsyncIterator[ReplyT]:
+    A message is made when the one before has been taken: a caller that reads slowly costs one message of memory, and
+    one that does not read at all is cut off in the end.
+    """
+
+    async def handle(request: RequestT, context: Context) -> None:
         try:
-            async for message in answer(request, context):
-                yield message
+            async with asyncio.timeout(longest_s):
+                async for message in answer(request, context):
+                    await context.write(message)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "")
         except Exception as error:
             await _refuse(error, method.name, context)
 

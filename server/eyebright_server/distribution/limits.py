@@ -1,4 +1,4 @@
-"""How often one caller may ask: a token bucket per caller.
+"""How often one caller may ask (a token bucket per caller), and how many streams it may hold (``Places``).
 
 * A bucket holds ``burst`` requests and fills at ``per_second``; who finds it empty is refused, not queued.
 * Buckets that are full again are forgotten, so the memory is bounded by the callers of the last minutes.
@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from eyebright_common.errors import LimitExceeded
@@ -62,3 +64,37 @@ class RateLimiter:
         self._buckets = {c: b for c, b in self._buckets.items() if self._filled(c, now) < self._rate.burst}
         if len(self._buckets) >= self._callers:
             raise LimitExceeded("too many callers at once", fix="Wait a minute and try again.")
+
+
+class Places:
+    """Counts what each caller holds at once.
+
+    Args:
+        each: How many one caller may hold.
+    """
+
+    def __init__(self, each: int) -> None:
+        self._each = each
+        self._held: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, caller: str) -> Iterator[None]:
+        """Hold a place for as long as the block lasts.
+
+        Raises:
+            LimitExceeded: this caller holds as many as it may.
+        """
+        if self._held[caller] >= self._each:
+            raise LimitExceeded("one caller holds too many streams", fix="End one first.")
+        self._held[caller] += 1
+        try:
+            yield
+        finally:
+            self._held[caller] -= 1
+            if not self._held[caller]:
+                del self._held[caller]  # who holds nothing is not remembered
+
+    @property
+    def all(self) -> int:
+        """How many are held by everybody."""
+        return self._held.total()

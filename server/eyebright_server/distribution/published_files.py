@@ -9,12 +9,15 @@
 from __future__ import annotations
 
 import re
+import zlib
 from pathlib import Path
 
 from eyebright_common.errors import InputError, NotPublished
 from eyebright_common.wire import CHUNK_BYTES
+from eyebright_common.wire.distribution_pb2 import TargetChunk
 
-_METADATA_NAME = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|snapshot|targets)\.json")
+READ_AHEAD = 8  # 2 MiB for every download in progress
+_METADATA_NAME = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|snapshot|targets|students|teachers)\.json")
 _TARGET_NAME = re.compile(r"(.+/)?[0-9a-f]{64}\.[^/]+")
 
 
@@ -74,11 +77,20 @@ class PublishedFiles:
             self._seen = seen
 
 
-def read_chunk(path: Path, offset: int) -> bytes:
-    """Return at most 256 KiB of a file from ``offset`` on."""
+def read_ahead(path: Path, offset: int, total: int) -> list[TargetChunk]:
+    """Return the next few chunks of a file from ``offset`` on, at least one, each with its checksum.
+
+    A few at once: going to a worker thread and back costs as much as sending a chunk.
+    """
+    chunks: list[TargetChunk] = []
     with path.open("rb") as file:
         file.seek(offset)
-        return file.read(CHUNK_BYTES)
+        for _ in range(READ_AHEAD):
+            data = file.read(CHUNK_BYTES)
+            if data or not chunks:
+                chunks.append(TargetChunk(offset=offset, data=data, crc32=zlib.crc32(data), total_bytes=total))
+            offset += len(data)
+    return chunks
 
 
 def _index(folder: Path, pattern: re.Pattern[str]) -> dict[str, Path]:

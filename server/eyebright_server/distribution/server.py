@@ -3,7 +3,8 @@
 * Enrolment: TLS, the server authenticated. Distribution: mutual TLS, client certificates of the operator's authority
   required by the TLS layer itself, so that nobody else reaches our code.
 * The server's own certificate is made at every start and never stored: it is worth nothing elsewhere.
-* While it runs it renews snapshot and timestamp with the online keys, long before the timestamp ends.
+* While it runs it renews snapshot and timestamp with the online keys, long before the timestamp ends, and warns of what
+  only a person with offline keys can renew.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import grpc
 from eyebright_common.errors import EyebrightError, WireError
 from eyebright_common.trust import Credentials
 from eyebright_common.trust.authority import PARTICIPANT_VALIDITY
+from eyebright_server.distribution.bulletin import Bulletin
 from eyebright_server.distribution.calls import Handler
 from eyebright_server.distribution.limits import Rate
 from eyebright_server.distribution.operator_folder import OperatorFolder, ServerAddresses
@@ -36,6 +38,7 @@ from eyebright_server.distribution.services import (
 log = logging.getLogger(__name__)
 RENEW_EVERY_S = 3600.0
 RENEW_UNLESS_VALID_FOR = timedelta(hours=12)
+MOST_CALLS = 8192  # most of them watchers, who cost a connection and next to nothing else
 _STOP_GRACE_S = 1.0
 
 
@@ -79,10 +82,13 @@ class DistributionServer:
             rate=enrolment_rate,
         )
         files = PublishedFiles(operator.repository.folder)
-        distribution = DistributionService(operator.records, certificates, files, rate=distribution_rate)
+        self._bulletin = Bulletin(operator.repository.folder)
+        distribution = DistributionService(
+            operator.records, certificates, files, self._bulletin, rate=distribution_rate
+        )
         self._handlers = (enrolment.handler(), distribution.handler())
         self._servers: list[grpc.aio.Server] = []
-        self._renewal: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> ServerAddresses:
         """Listen on both ports; return where.
@@ -97,13 +103,13 @@ class DistributionServer:
         distribution = self._listen(self._handlers[1], self._ports[1], mutual)
         for server in self._servers:
             await server.start()
-        self._renewal = asyncio.create_task(self._keep_fresh())
+        self._tasks = [asyncio.create_task(work) for work in (self._keep_fresh(), self._bulletin.keep_looking())]
         return ServerAddresses(enrolment=f"{self._host}:{enrolment}", distribution=f"{self._host}:{distribution}")
 
     async def stop(self) -> None:
         """Finish what is running, briefly, and close both ports."""
-        if self._renewal is not None:
-            self._renewal.cancel()
+        for task in self._tasks:
+            task.cancel()
         await asyncio.gather(*(server.stop(_STOP_GRACE_S) for server in self._servers))
 
     async def wait(self) -> None:
@@ -111,7 +117,7 @@ class DistributionServer:
         await asyncio.gather(*(server.wait_for_termination() for server in self._servers))
 
     def _listen(self, handler: Handler, port: int, tls: grpc.ServerCredentials) -> int:
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=1024)
+        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
         server.add_generic_rpc_handlers((handler,))
         try:
             bound = server.add_secure_port(f"{self._host}:{port}", tls)
@@ -127,7 +133,22 @@ class DistributionServer:
             except EyebrightError as error:
                 # Serving goes on: units notice an old timestamp by themselves and keep screening.
                 log.error("the timestamp could not be renewed: %s", error)
+            await asyncio.to_thread(self._warn_of_ends)
             await asyncio.sleep(RENEW_EVERY_S)
+
+    def _warn_of_ends(self) -> None:
+        """Say what only a person can renew, while there is time."""
+        try:
+            for role, end in self._operator.repository.ending_soon().items():
+                how = "--root" if role == "root" else "--targets"
+                log.warning(
+                    "the %s metadata ends on %s: bring its keys and run: eyebright server renew DIR %s",
+                    role,
+                    f"{end:%Y-%m-%d %H:%M} UTC",
+                    how,
+                )
+        except EyebrightError as error:
+            log.error("the repository cannot be read: %s", error)
 
 
 @contextmanager

@@ -3,14 +3,14 @@
 * Reading files and records blocks, so it happens in worker threads; the event loop only moves messages.
 * Enrolment is limited per address, since nobody is known yet; distribution per unit.
 * Every distribution call asks the records again: a revoked unit is out with its next call, not with its next
-  connection. A stream that has begun is let through to its end.
+  connection. A target that has begun is let through to its end; a watcher is asked about before it is told anything.
+* One participant holds few streams at once, and none for ever.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
-import zlib
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 
@@ -35,7 +35,9 @@ from eyebright_common.wire.methods import (
     LEAVE,
     RENEW,
     REPORT,
+    WATCH,
 )
+from eyebright_server.distribution.bulletin import Bulletin
 from eyebright_server.distribution.calls import (
     Context,
     Handler,
@@ -45,8 +47,8 @@ from eyebright_server.distribution.calls import (
     stream_handler,
     unary_handler,
 )
-from eyebright_server.distribution.limits import Rate, RateLimiter
-from eyebright_server.distribution.published_files import PublishedFiles, read_chunk
+from eyebright_server.distribution.limits import Places, Rate, RateLimiter
+from eyebright_server.distribution.published_files import PublishedFiles, read_ahead
 from eyebright_server.records import Records
 from eyebright_server.superlink.registrations import register_node
 
@@ -54,6 +56,8 @@ ENROLMENT_RATE = Rate(burst=20, per_second=0.5)
 DISTRIBUTION_RATE = Rate(burst=200, per_second=10)
 LONGEST_NAME = 512
 TEACHERS = "teachers/"
+TARGETS_EACH, WATCHES_EACH = 4, 2
+LONGEST_TARGET_S, LONGEST_WATCH_S = 900.0, 7200.0
 
 
 class Certificates:
@@ -129,18 +133,27 @@ class DistributionService:
     """Serves metadata and targets to units, and listens to their reports."""
 
     def __init__(
-        self, records: Records, certificates: Certificates, files: PublishedFiles, *, rate: Rate = DISTRIBUTION_RATE
+        self,
+        records: Records,
+        certificates: Certificates,
+        files: PublishedFiles,
+        bulletin: Bulletin,
+        *,
+        rate: Rate = DISTRIBUTION_RATE,
     ) -> None:
         self._records = records
         self._certificates = certificates
         self._files = files
+        self._bulletin = bulletin
         self._limiter = RateLimiter(rate, time.monotonic)
+        self._targets_held, self._watches_held = Places(TARGETS_EACH), Places(WATCHES_EACH)
 
     def handler(self) -> Handler:
         """Return the service for a gRPC server."""
         handlers = [
             unary_handler(GET_METADATA, self._get_metadata),
-            stream_handler(FETCH_TARGET, self._fetch_target),
+            stream_handler(FETCH_TARGET, self._fetch_target, longest_s=LONGEST_TARGET_S),
+            stream_handler(WATCH, self._watch, longest_s=LONGEST_WATCH_S),
             unary_handler(REPORT, self._take_report),
             unary_handler(RENEW, self._renew),
             unary_handler(LEAVE, self._leave),
@@ -154,16 +167,27 @@ class DistributionService:
     async def _fetch_target(self, request: pb.FetchTargetRequest, context: Context) -> AsyncIterator[pb.TargetChunk]:
         peer = self._admitted(context)
         await asyncio.to_thread(self._authorise, peer)
-        if peer.role is Role.HOSPITAL and not request.path.startswith(TEACHERS):
-            raise TrustError("a hospital fetches teachers only", value=peer.uri)
+        if (peer.role is Role.HOSPITAL) is not request.path.startswith(TEACHERS):
+            raise TrustError("teachers are for hospitals, and hospitals fetch nothing else", value=peer.uri)
         path, total = await asyncio.to_thread(self._files.target, _short(request.path), request.offset)
-        offset = request.offset
-        while True:
-            data = await asyncio.to_thread(read_chunk, path, offset)
-            yield pb.TargetChunk(offset=offset, data=data, crc32=zlib.crc32(data), total_bytes=total)
-            offset += len(data)
-            if not data or offset >= total:
-                return
+        with self._targets_held.one(peer.uri):
+            offset = request.offset
+            while True:
+                for chunk in await asyncio.to_thread(read_ahead, path, offset, total):
+                    yield chunk
+                    offset += len(chunk.data)
+                    if not chunk.data or offset >= total:
+                        return
+
+    async def _watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchReply]:
+        peer = self._admitted(context)
+        await asyncio.to_thread(self._authorise, peer)
+        with self._watches_held.one(peer.uri):
+            mark = _short(request.mark)
+            while True:
+                mark = await self._bulletin.after(mark)
+                await asyncio.to_thread(self._authorise, peer)  # it may have been revoked while it waited
+                yield pb.WatchReply(mark=mark)
 
     async def _take_report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:
         peer = self._admitted(context)

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tuf.api.metadata import TargetFile
 
 from eyebright_common.errors import InputError, ReleaseError
-from eyebright_common.trust import RELEASE_FILE, AvailableRelease, releases_among, target_name
+from eyebright_common.trust import BUNDLE_FILE, RELEASE_FILE, AvailableRelease, releases_among, target_name
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,17 @@ class ReleaseTargets:
         (release,) = releases_among(targets.values())
         return cls(release=release, targets=targets, sources=sources)
 
+    @property
+    def folder_name(self) -> str:
+        """What the names of all its targets begin with, without the final slash."""
+        return next(iter(self.targets)).rpartition("/")[0]
+
+    def with_bundle(self, bundle: Path) -> ReleaseTargets:
+        """Return these with the model-signing bundle as one target more; units do not download it."""
+        name = f"{self.folder_name}/{BUNDLE_FILE}"
+        target = TargetFile.from_file(name, str(bundle), ["sha256"])
+        return replace(self, targets={**self.targets, name: target}, sources={**self.sources, name: bundle})
+
     def are_among(self, published: Mapping[str, TargetFile]) -> bool:
         """Return whether this very release is published already; False when it may be.
 
@@ -63,8 +74,10 @@ class ReleaseTargets:
         if self.release.version not in versions:
             _must_be_newer(self.release.version, versions)
             return False
-        prefix = next(iter(self.targets)).rpartition("/")[0] + "/"
-        if {name: target for name, target in published.items() if name.startswith(prefix)} != self.targets:
+        prefix = f"{self.folder_name}/"
+        known = {name: target for name, target in published.items() if name.startswith(prefix)}
+        known.pop(prefix + BUNDLE_FILE, None)  # signed anew it would have other bytes, and say the same
+        if known != self.targets:
             raise ReleaseError(
                 "this version is published with other bytes",
                 value=prefix,
@@ -88,6 +101,10 @@ def _described(folder: Path, task: str | None, version: str | None) -> tuple[str
 def _sources(folder: Path, task: str, version: str) -> dict[str, Path]:
     sources = {}
     for path in sorted(folder.iterdir()):
+        if path.name == BUNDLE_FILE:
+            raise ReleaseError(
+                "the name of the model-signing bundle is taken", value=path, fix="Remove it: publishing makes one."
+            )
         if path.is_symlink() or not path.is_file():
             raise ReleaseError("a release holds plain files only", value=path, fix="Remove it and publish again.")
         try:

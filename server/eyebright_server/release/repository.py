@@ -1,12 +1,14 @@
 """The signed repository that units pull from (TUF specification 1.0, written with python-tuf).
 
-Served folder: ``metadata/N.root.json``, ``metadata/N.targets.json``, ``metadata/N.snapshot.json``,
-``metadata/timestamp.json``, ``targets/releases/<task>/<version>/<sha256>.<file>`` (consistent snapshots, section 6.2).
-Keys folder, never served: ``offline/`` (root: 3 keys, threshold 2; targets: 2 keys, threshold 2) and ``online/``
-(snapshot, timestamp). Only publishing and rotation need ``offline/``; keep it off the serving machine.
+Served folder: ``metadata/N.root.json``, ``metadata/N.targets.json``, ``metadata/N.students.json``,
+``metadata/N.teachers.json``, ``metadata/N.snapshot.json``, ``metadata/timestamp.json``,
+``targets/releases/<task>/<version>/<sha256>.<file>`` (consistent snapshots, section 6.2).
+Keys folder, never served: ``offline/`` (root: 3 keys, threshold 2; targets, students, teachers: 2 keys each, threshold
+2) and ``online/`` (snapshot, timestamp). Publishing needs the keys of students or of teachers; targets and root are for
+the day on which a key is replaced (``key_rotation``).
 
-* Whatever is written goes from the leaves to the trunk: files, targets, snapshot, and the timestamp last. Until that
-  last rename a client sees the old state, after it the new one.
+* Whatever is written goes from the leaves to the trunk: files, students, targets, snapshot, and the timestamp last.
+  Until that last rename a client sees the old state, after it the new one.
 * What a release folder becomes in here, and which versions may follow which, stands in ``release_targets``.
 """
 
@@ -15,19 +17,35 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypedDict, Unpack
 
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Root, TargetFile, Targets
+from tuf.api.metadata import TargetFile, Targets
 
 from eyebright_common.errors import ReleaseError, TrustError
-from eyebright_common.trust import AvailableRelease, Keyring, releases_among
+from eyebright_common.trust import (
+    BUNDLE_FILE,
+    AvailableRelease,
+    KeyPlace,
+    Keyring,
+    Locations,
+    ModelSigner,
+    releases_among,
+)
+from eyebright_server.release.key_rotation import KeyRotation, named_key
 from eyebright_server.release.release_targets import ReleaseTargets
-from eyebright_server.release.signed_metadata import DurableStorage, Expiries, MetadataFolder, Storage
+from eyebright_server.release.role_keys import OFFLINE_KEYS, RoleKeys
+from eyebright_server.release.signed_metadata import (
+    DELEGATED,
+    DurableStorage,
+    Expiries,
+    InForce,
+    MetadataFolder,
+    Storage,
+)
 
-OFFLINE_KEYS = {"root": 3, "targets": 2}
-ONLINE_KEYS = {"snapshot": 1, "timestamp": 1}
-THRESHOLDS = {"root": 2, "targets": 2, "snapshot": 1, "timestamp": 1}
+WARN_WITHIN = timedelta(days=14)
 
 
 def utc_now() -> datetime:
@@ -68,8 +86,11 @@ class ReleaseRepository:
     ) -> None:
         self.folder = folder
         self._targets = folder / "targets"
-        self._offline = Keyring(keys_folder / "offline", passphrase=passphrase)
-        self._online = Keyring(keys_folder / "online")
+        self._locations = keys_folder / "locations.json"
+        elsewhere = Locations.read(self._locations).keys
+        offline = Keyring(keys_folder / "offline", passphrase=passphrase, locations=elsewhere)
+        self._keys = RoleKeys(offline=offline, online=Keyring(keys_folder / "online", locations=elsewhere))
+        self._models = ModelSigner(keys_folder / "offline", passphrase=passphrase)
         self._clock = clock
         self._storage = storage or DurableStorage()
         self._metadata = MetadataFolder(folder, storage=self._storage, clock=clock, expiries=expiries or Expiries())
@@ -118,10 +139,12 @@ class ReleaseRepository:
         Raises:
             TrustError: the metadata does not verify.
         """
-        return releases_among(self._metadata.targets(self._metadata.root()).targets.values())
+        return releases_among(self._metadata.in_force().of("students").targets.values())
 
     def publish(self, release_dir: Path, *, task: str | None = None, version: str | None = None) -> AvailableRelease:
         """Sign and publish every file of a release; doing it again with the same bytes changes nothing.
+
+        Beside the files stands their model-signing bundle, for tools that know nothing of this network.
 
         Args:
             release_dir: A folder of plain files with ``release.json`` among them.
@@ -134,10 +157,14 @@ class ReleaseRepository:
         """
         made = ReleaseTargets.of(release_dir, task=task, version=version)
         with self._metadata.locked():
-            root = self._metadata.root()
-            targets = self._metadata.targets(root)
-            if not made.are_among(targets.targets):
-                self._add(root, targets, made.targets, made.sources)
+            now = self._metadata.in_force()
+            if not made.are_among(now.of("students").targets):
+                self._keys.signers("students", now)  # before anything is made: refuse early
+                with TemporaryDirectory() as place:
+                    bundle = Path(place) / BUNDLE_FILE
+                    bundle.write_bytes(self._models.sign(made.sources.values(), name=made.folder_name))
+                    with_bundle = made.with_bundle(bundle)
+                    self._add("students", now, with_bundle.targets, with_bundle.sources)
         return made.release
 
     def add_target(self, path: Path, name: str) -> None:
@@ -152,11 +179,10 @@ class ReleaseRepository:
             raise ReleaseError("this cannot be the name of a target", value=name, fix="Use plain names and '/'.")
         new = TargetFile.from_file(name, str(path), ["sha256"])
         with self._metadata.locked():
-            root = self._metadata.root()
-            targets = self._metadata.targets(root)
-            known = targets.targets.get(name)
+            now = self._metadata.in_force()
+            known = now.all_targets.get(name)
             if known is None:
-                self._add(root, targets, {name: new}, {name: path})
+                self._add(_role_for(name, now.targets), now, {name: new}, {name: path})
             elif known.hashes != new.hashes:
                 raise ReleaseError("a target of this name has other bytes", value=name, fix="Use another name.")
 
@@ -170,69 +196,146 @@ class ReleaseRepository:
             TrustError: the online keys are not here, or the metadata does not verify.
         """
         with self._metadata.locked():
-            root = self._metadata.root()
-            timestamp = self._metadata.timestamp(root)
-            if unless_valid_for is not None and timestamp and timestamp.expires - self._clock() > unless_valid_for:
+            now = self._metadata.in_force()
+            ends = now.timestamp.expires if now.timestamp else None
+            if unless_valid_for is not None and ends and ends - self._clock() > unless_valid_for:
                 return False
-            self._metadata.write_online(root, self._metadata.targets(root).version, self._online)
+            self._bring_into_force(now)
             return True
 
     def renew_targets(self) -> None:
-        """Sign the targets metadata afresh with the offline keys, before its 90 days are over.
+        """Sign targets, students and teachers afresh with the offline keys, before their days are over.
 
         Raises:
             TrustError: the offline keys are not here, or the metadata does not verify.
         """
         with self._metadata.locked():
-            root = self._metadata.root()
-            self._add(root, self._metadata.targets(root), {}, {})
+            now = self._metadata.in_force()
+            signers = {role: self._keys.signers(role, now) for role in now.versions}
+            for role, by in signers.items():
+                now.of(role).version += 1
+                self._metadata.write_targets(role, now.of(role), by)
+            self._bring_into_force(now)
+
+    def renew_root(self) -> int:
+        """Sign the root metadata afresh with the root keys, before its 365 days are over; return its version.
+
+        Raises:
+            TrustError: too few root keys are here, or the metadata does not verify.
+        """
+        with self._metadata.locked():
+            now = self._metadata.in_force()
+            signers = self._keys.signers("root", now)
+            now.root.version += 1
+            self._metadata.write_root(now.root, signers)
+            return now.root.version
+
+    def expiries(self) -> dict[str, datetime]:
+        """Return when the metadata of each role ends, the nearest first.
+
+        Raises:
+            TrustError: the metadata does not verify.
+        """
+        return self._metadata.in_force().expiries
+
+    def ending_soon(self, *, within: timedelta = WARN_WITHIN) -> dict[str, datetime]:
+        """Return which metadata that only a person can renew ends soon, and when.
+
+        Raises:
+            TrustError: the metadata does not verify.
+        """
+        latest = self._clock() + within
+        return {role: end for role, end in self.expiries().items() if role in OFFLINE_KEYS and end <= latest}
+
+    def key_places(self) -> tuple[KeyPlace, ...]:
+        """Return every key that is named anywhere, and where it lies.
+
+        Raises:
+            TrustError: the metadata does not verify.
+        """
+        return self._keys.places(self._metadata.in_force())
+
+    def place_key(self, keyid: str, uri: str) -> None:
+        """Write down that a key lies at a URI, not in the folder.
+
+        Raises:
+            TrustError: no role names such a key.
+            InputError: the URI's scheme is not supported.
+        """
+        full = named_key(self.key_places(), keyid)
+        Locations.read(self._locations).written(self._locations, full, uri)
+        self._keys.offline.place(full, uri)
+        self._keys.online.place(full, uri)
+
+    def rotate_key(self, role: str, keyid: str | None = None) -> str:
+        """Replace one key of a role by a fresh one; return the id of the new key.
+
+        Args:
+            role: Any role of the repository.
+            keyid: The key to retire; when left out, one that is not here, else the first.
+
+        Raises:
+            TrustError: no such key, or too few keys are here.
+        """
+        with self._metadata.locked():
+            return KeyRotation(metadata=self._metadata, keys=self._keys).rotate(role, keyid)
+
+    def rotate_online_keys(self) -> dict[str, str]:
+        """Replace snapshot and timestamp key at once, even when both are lost; return the new ids by role.
+
+        Raises:
+            TrustError: too few root keys are here.
+        """
+        with self._metadata.locked():
+            return KeyRotation(metadata=self._metadata, keys=self._keys).rotate_online()
+
+    def revoke_key(self, keyid: str) -> tuple[str, ...]:
+        """Take a key out of every role without a successor; return the roles.
+
+        Raises:
+            TrustError: no such key, or a role would fall below its threshold.
+        """
+        with self._metadata.locked():
+            return KeyRotation(metadata=self._metadata, keys=self._keys).revoke(keyid)
+
+    def rotate_models_key(self) -> str:
+        """Replace the key of the model-signing bundles; return the hint by which bundles name the new one.
+
+        Raises:
+            TrustError: the key is not here.
+        """
+        with self._metadata.locked():
+            return self._models.rotate()
 
     def rotate_root_key(self, keyid: str | None = None) -> int:
         """Replace one root key by a fresh one; return the version of the new root metadata.
 
-        The new root is signed by the old keys and the new (specification 5.3.4), so clients follow by themselves.
-
-        Args:
-            keyid: The key to retire; the first when left out.
-
         Raises:
-            TrustError: no such root key, or too few root keys are here.
+            TrustError: as ``rotate_key``.
         """
-        with self._metadata.locked():
-            root = self._metadata.root()
-            targets_version = self._metadata.targets(root).version
-            retired = keyid or root.roles["root"].keyids[0]
-            if retired not in root.roles["root"].keyids:
-                raise TrustError("this is not a root key", value=retired)
-            old = self._offline.signers("root", root)
-            root.add_key(self._offline.new_key("root"), "root")
-            root.revoke_key(retired, "root")
-            root.version += 1
-            self._metadata.write_root(root, [*old, *self._offline.signers("root", root)])
-            # Only now: a power cut before this line leaves an unused key file, never a root nobody can sign.
-            self._offline.drop_key("root", retired)
-            self._metadata.write_online(root, targets_version, self._online)
-            return root.version
+        self.rotate_key("root", keyid)
+        return self._metadata.root().version
 
     def _write_first(self) -> None:
-        root = Root(consistent_snapshot=True)
-        for ring, counts in ((self._offline, OFFLINE_KEYS), (self._online, ONLINE_KEYS)):
-            for role, count in counts.items():
-                for _ in range(count):
-                    root.add_key(ring.new_key(role), role)
-                root.roles[role].threshold = THRESHOLDS[role]
-        self._metadata.write_root(root, self._offline.signers("root", root))
-        self._metadata.write_targets(Targets(), self._offline.signers("targets", root))
-        self._metadata.write_online(root, 1, self._online)
+        self._models.create()
+        now = self._keys.made()
+        self._metadata.write_root(now.root, self._keys.signers("root", now))
+        for role in now.versions:
+            self._metadata.write_targets(role, now.of(role), self._keys.signers(role, now))
+        self._bring_into_force(now)
 
-    def _add(self, root: Root, targets: Targets, new: dict[str, TargetFile], sources: dict[str, Path]) -> None:
-        signers = self._offline.signers("targets", root)  # before anything is copied: refuse early
+    def _add(self, role: str, now: InForce, new: dict[str, TargetFile], sources: dict[str, Path]) -> None:
+        signers = self._keys.signers(role, now)  # before anything is copied: refuse early
         for name, target in new.items():
             self._copy_in(target, sources[name])
+        targets = now.of(role)
         targets.targets.update(new)
         targets.version += 1
-        self._metadata.write_targets(targets, signers)
-        self._metadata.write_online(root, targets.version, self._online)
+        self._metadata.write_targets(role, targets, signers)
+        self._bring_into_force(now)
+
+    def _bring_into_force(self, now: InForce) -> None:
+        self._metadata.write_online(now.versions, self._keys.online_signers(now), current=now.timestamp)
 
     def _copy_in(self, target: TargetFile, source: Path) -> None:
         path = self._targets / target.get_prefixed_paths()[0]
@@ -243,3 +346,9 @@ class ReleaseRepository:
                 target.verify_length_and_hashes(copied)
         except RepositoryError as error:
             raise ReleaseError("a file changed while it was published", value=source, fix="Publish again.") from error
+
+
+def _role_for(name: str, targets: Targets) -> str:
+    """Return the role that may speak for ``name``: the targets themselves when it is nobody else's."""
+    roles = (targets.delegations.roles or {}) if targets.delegations else {}
+    return next((role for role in DELEGATED if roles[role].is_delegated_path(name)), "targets")

@@ -5,6 +5,7 @@
 * What is in force is what the timestamp leads to, not the highest number in the folder: a killed publication leaves
   numbers that nothing refers to, and the next one overwrites them.
 * Snapshot and timestamp are always written together and share one count of versions.
+* The targets metadata lists nothing that units or hospitals fetch: it delegates to the roles that do (``DELEGATED``).
 """
 
 from __future__ import annotations
@@ -12,23 +13,25 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 from securesystemslib.signer import CryptoSigner
 from tuf.api.exceptions import RepositoryError
-from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, Targets, Timestamp
+from tuf.api.metadata import Metadata, MetaFile, Root, Snapshot, TargetFile, Targets, Timestamp
 from tuf.api.serialization import DeserializationError
 
 from eyebright_common.durable import replacing, write_bytes
 from eyebright_common.errors import TrustError
-from eyebright_common.trust import Keyring
+from eyebright_common.trust import set_signing_time
 
 SignedT = TypeVar("SignedT", Root, Targets, Snapshot, Timestamp)
+# Who speaks for which names: units fetch students, hospitals teachers. Nobody else is asked about these names.
+DELEGATED = {"students": ("releases/*/*/*", "rollouts/*/*"), "teachers": ("teachers/*",)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,15 +40,58 @@ class Expiries:
 
     Attributes:
         root: Offline, rotated by hand.
-        targets: Offline, signed with every release.
+        targets: Offline, signed when the keys of students or teachers change.
+        delegated: Students and teachers: offline, signed with every release or teacher.
         snapshot: Online, renewed by the server.
         timestamp: Online; how long a unit can be kept from hearing of a newer release without noticing.
     """
 
     root: timedelta = timedelta(days=365)
-    targets: timedelta = timedelta(days=90)
+    targets: timedelta = timedelta(days=365)
+    delegated: timedelta = timedelta(days=90)
     snapshot: timedelta = timedelta(days=7)
     timestamp: timedelta = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InForce:
+    """Everything that is in force, verified; a starting point for what comes next.
+
+    Attributes:
+        root: The newest root.
+        targets: The top of the targets.
+        delegated: What it delegates to, by role.
+        timestamp: The timestamp; None before the first.
+        snapshot: The snapshot; None before the first.
+    """
+
+    root: Root
+    targets: Targets
+    delegated: dict[str, Targets] = field(default_factory=dict)
+    timestamp: Timestamp | None = None
+    snapshot: Snapshot | None = None
+
+    def of(self, role: str) -> Targets:
+        """Return the targets metadata of ``role``."""
+        return self.targets if role == "targets" else self.delegated[role]
+
+    @property
+    def versions(self) -> dict[str, int]:
+        """The version of every targets metadata, by role."""
+        return {"targets": self.targets.version, **{role: made.version for role, made in self.delegated.items()}}
+
+    @property
+    def all_targets(self) -> dict[str, TargetFile]:
+        """Every target, by name."""
+        return {name: each for made in (self.targets, *self.delegated.values()) for name, each in made.targets.items()}
+
+    @property
+    def expiries(self) -> dict[str, datetime]:
+        """When each role's metadata ends, the one that is nearest first."""
+        signed = {"root": self.root, "targets": self.targets, **self.delegated}
+        signed |= {"snapshot": self.snapshot} if self.snapshot else {}
+        signed |= {"timestamp": self.timestamp} if self.timestamp else {}
+        return dict(sorted(((role, each.expires) for role, each in signed.items()), key=lambda pair: pair[1]))
 
 
 class Storage(Protocol):
@@ -122,12 +168,13 @@ class MetadataFolder:
         _verify(root, "timestamp", metadata)
         return metadata.signed
 
-    def targets(self, root: Root) -> Targets:
-        """Return the targets metadata in force.
+    def in_force(self) -> InForce:
+        """Return everything that is in force.
 
         Raises:
-            TrustError: it does not verify, or the way to it is broken.
+            TrustError: a part of it does not verify, or the way to it is broken.
         """
+        root = self.root()
         timestamp = self.timestamp(root)
         if timestamp is None:
             raise TrustError("the repository is incomplete", value=self._repository, fix="Create it anew elsewhere.")
@@ -135,30 +182,42 @@ class MetadataFolder:
         _verify(root, "snapshot", snapshot)
         targets: Metadata[Targets] = self._numbered(snapshot.signed.meta["targets.json"], "targets")
         _verify(root, "targets", targets)
-        return targets.signed
+        delegated = {role: self._delegated(snapshot.signed, targets.signed, role) for role in DELEGATED}
+        return InForce(
+            root=root, targets=targets.signed, delegated=delegated, timestamp=timestamp, snapshot=snapshot.signed
+        )
 
     def write_root(self, root: Root, signers: Sequence[CryptoSigner]) -> None:
         """Write a version of the root metadata with all the signatures given."""
         root.expires = self._clock() + self._expiries.root
         self._storage.write(self._folder / f"{root.version}.root.json", _signed(root, signers))
 
-    def write_targets(self, targets: Targets, signers: Sequence[CryptoSigner]) -> None:
-        """Write a version of the targets metadata; it is in force only after ``write_online``."""
-        targets.expires = self._clock() + self._expiries.targets
-        self._storage.write(self._folder / f"{targets.version}.targets.json", _signed(targets, signers))
+    def write_targets(self, role: str, targets: Targets, signers: Sequence[CryptoSigner]) -> None:
+        """Write a version of the targets metadata of ``role``; it is in force only after ``write_online``."""
+        lasts = self._expiries.targets if role == "targets" else self._expiries.delegated
+        targets.expires = self._clock() + lasts
+        self._storage.write(self._folder / f"{targets.version}.{role}.json", _signed(targets, signers))
 
-    def write_online(self, root: Root, targets_version: int, keys: Keyring) -> None:
-        """Write snapshot and timestamp for a version of targets: the moment at which it comes into force.
+    def write_online(
+        self,
+        versions: Mapping[str, int],
+        signers: Mapping[str, Sequence[CryptoSigner]],
+        *,
+        current: Timestamp | None,
+    ) -> None:
+        """Write snapshot and timestamp: the moment at which all that was written before comes into force.
 
-        Raises:
-            TrustError: the online keys are not here.
+        Args:
+            versions: Of every targets metadata, by role.
+            signers: Of ``snapshot`` and ``timestamp``.
+            current: The timestamp in force until now.
         """
-        signers = {role: keys.signers(role, root) for role in ("snapshot", "timestamp")}
         now = self._clock()
-        current = self.timestamp(root)
         number = current.version + 1 if current else 1
-        targets_data = (self._folder / f"{targets_version}.targets.json").read_bytes()
-        meta = {"targets.json": MetaFile.from_data(targets_version, targets_data, ["sha256"])}
+        meta = {}
+        for role, version in versions.items():
+            data = (self._folder / f"{version}.{role}.json").read_bytes()
+            meta[f"{role}.json"] = MetaFile.from_data(version, data, ["sha256"])
         data = _signed(Snapshot(number, expires=now + self._expiries.snapshot, meta=meta), signers["snapshot"])
         self._storage.write(self._folder / f"{number}.snapshot.json", data)
         timestamp = Timestamp(
@@ -166,6 +225,7 @@ class MetadataFolder:
             expires=now + self._expiries.timestamp,
             snapshot_meta=MetaFile.from_data(number, data, ["sha256"]),
         )
+        set_signing_time(timestamp, now)
         self._storage.write(self._folder / "timestamp.json", _signed(timestamp, signers["timestamp"]))
 
     @contextmanager
@@ -177,6 +237,18 @@ class MetadataFolder:
             yield
         finally:
             os.close(descriptor)
+
+    def _delegated(self, snapshot: Snapshot, targets: Targets, role: str) -> Targets:
+        meta = snapshot.meta.get(f"{role}.json")
+        if meta is None or targets.delegations is None or role not in (targets.delegations.roles or {}):
+            raise TrustError(
+                f"the repository does not delegate to {role}",
+                value=self._repository,
+                fix="It was made by an older Eyebright: make a new one.",
+            )
+        metadata: Metadata[Targets] = self._numbered(meta, role)
+        _verify(targets, role, metadata)
+        return metadata.signed
 
     def _numbered(self, meta: MetaFile, role: str) -> Metadata[SignedT]:
         try:
@@ -192,14 +264,14 @@ def _parsed(data: bytes, role: str) -> Metadata[SignedT]:
         metadata: Metadata[SignedT] = Metadata.from_bytes(data)
     except DeserializationError as error:
         raise _not_trusted(role) from error
-    if metadata.signed.type != role:
+    if metadata.signed.type != ("targets" if role in DELEGATED else role):
         raise _not_trusted(role)
     return metadata
 
 
-def _verify(root: Root, role: str, metadata: Metadata[SignedT]) -> None:
+def _verify(delegator: Root | Targets, role: str, metadata: Metadata[SignedT]) -> None:
     try:
-        root.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
+        delegator.verify_delegate(role, metadata.signed_bytes, metadata.signatures)
     except RepositoryError as error:
         raise _not_trusted(role) from error
 
