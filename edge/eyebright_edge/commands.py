@@ -1,4 +1,4 @@
-"""``eyebright edge``: enrol, update, status, rollback, screen, quality.
+"""``eyebright edge``: enrol, update, agent, status, rollback, screen, quality, records, telemetry.
 
 A command parses, makes one call and prints. Each imports its rooms when it runs, so that screening a picture loads
 neither gRPC nor TUF, and ``--help`` loads nothing at all.
@@ -7,17 +7,21 @@ neither gRPC nor TUF, and ``--help`` loads nothing at all.
 from __future__ import annotations
 
 import json
+from contextlib import AbstractContextManager, closing, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 from eyebright_common.errors import EyebrightError, InputError
+from eyebright_edge import records_command, telemetry_command
 
 if TYPE_CHECKING:
     from eyebright_edge.agent.home import UnitHome
+    from eyebright_edge.agent.settings import UnitSettings
     from eyebright_edge.agent.source import ReleaseSource
     from eyebright_edge.agent.transitions import State
     from eyebright_edge.agent.update import Moment, UpdateAgent, UpdateResult
@@ -29,6 +33,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(records_command.app)
+app.add_typer(telemetry_command.app)
 
 _SOME_PICTURES_UNREADABLE = 2
 
@@ -60,22 +67,36 @@ def enrol(
 def update(
     home: Home,
     source: Annotated[
-        Path | None, typer.Option("--from", metavar="DIR", help="A repository folder, e.g. on a USB stick.")
-    ] = None,
+        str, typer.Option("--from", metavar="PLACE", help="server, a web address, or a folder such as a USB stick.")
+    ] = "server",
     retry: Annotated[bool, typer.Option("--retry", help="Also try releases this unit refused or rolled back.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch, verify, prove and activate the newest release."""
+    """Fetch, verify, prepare, prove and try the newest release; finish what waits or was interrupted."""
     from eyebright_edge.agent.home import UnitHome
     from eyebright_edge.agent.settings import read_settings
-    from eyebright_edge.agent.tuf_source import folder_source, server_source
+    from eyebright_edge.agent.tuf_source import open_source
 
     unit = UnitHome(home)
-    task = read_settings(unit).task
-    opened = folder_source(unit, source) if source else server_source(unit, now=_now())
-    with opened as releases:
-        result = _agent(unit, task, releases, quiet=as_json).update(retry=retry)
+    settings = read_settings(unit)
+    with open_source(unit, source, now=_now()) as releases:
+        result = _agent(unit, settings, releases, quiet=as_json).update(retry=retry)
     _show_result(result, as_json=as_json)
+
+
+@app.command()
+def agent(
+    home: Home,
+    places: Annotated[
+        list[str] | None,
+        typer.Option("--from", metavar="PLACE", help="server, a web address or a folder; repeatable, in order."),
+    ] = None,
+) -> None:
+    """Keep this unit up to date for ever: the service that systemd runs; ends in good order on SIGTERM."""
+    from eyebright_edge.agent.home import UnitHome
+    from eyebright_edge.agent.serve import serve_unit
+
+    serve_unit(UnitHome(home), places=tuple(places or ()), clock=_now, on_event=_print)
 
 
 @app.command()
@@ -85,17 +106,17 @@ def rollback(home: Home, as_json: AsJson = False) -> None:
     from eyebright_edge.agent.settings import read_settings
 
     unit = UnitHome(home)
-    result = _agent(unit, read_settings(unit).task, None, quiet=as_json).roll_back()
+    result = _agent(unit, read_settings(unit), None, quiet=as_json).roll_back()
     _show_result(result, as_json=as_json)
 
 
 @app.command()
 def status(home: Home, as_json: AsJson = False) -> None:
-    """Show what runs, since when, how it was proven and what is next."""
+    """Show what runs, since when, how it was proven, what is next and why not yet."""
     from eyebright_edge.agent.home import UnitHome
     from eyebright_edge.reports.status_report import status_facts, status_screen
 
-    facts = status_facts(UnitHome(home))
+    facts = status_facts(UnitHome(home), now=_now())
     if as_json:
         _print_json(facts)
     else:
@@ -116,6 +137,15 @@ def screen(
     overlay: Annotated[
         Path | None, typer.Option("--overlay", metavar="DIR", help="Also write where the network looked.")
     ] = None,
+    pdf: Annotated[Path | None, typer.Option("--pdf", metavar="FILE", help="Also write a page to print.")] = None,
+    fhir: Annotated[Path | None, typer.Option("--fhir", metavar="FILE", help="Also write a FHIR R4 bundle.")] = None,
+    dicom: Annotated[
+        Path | None, typer.Option("--dicom", metavar="DIR", help="Also report into the pictures' DICOM study.")
+    ] = None,
+    language: Annotated[
+        str | None, typer.Option("--language", help="Of the page: en, es, hi or ar; default the clinic's.")
+    ] = None,
+    patient: Annotated[str, typer.Option("--patient", metavar="CODE", help="The patient's code, for reports.")] = "",
     as_json: AsJson = False,
 ) -> None:
     """Screen the pictures of one patient: quality first, then each eye, then one answer.
@@ -127,14 +157,59 @@ def screen(
     from eyebright_edge.screening.session import chosen_release, given_pictures, hold_visit
 
     given = given_pictures(pictures or (), right=right or (), left=left or ())
-    chosen = chosen_release(home=home, folder=release)
-    visit, notices = hold_visit(chosen, given, clock=_now, overlays=overlay)
+    with _visiting(home if release is None else None):
+        chosen = chosen_release(home=home, folder=release)
+        visit, notices = hold_visit(chosen, given, clock=_now, overlays=overlay)
+    if chosen.home is not None:
+        from eyebright_edge.agent.notices import unit_notices
+
+        notices = (*notices, *unit_notices(chosen.home, now=_now()))
     if as_json:
         _print_json(visit_facts(visit, chosen.release, notices=notices))
     else:
         Console().print(visit_screen(visit, chosen.release, notices=notices))
+    if pdf or fhir or dicom:
+        from eyebright_edge.reports.writing import WantedReports, report_screened
+
+        wanted = WantedReports(pdf=pdf, fhir=fhir, dicom=dicom, language=language)
+        for written in report_screened(wanted, visit, chosen, given, at=_now(), patient=patient, notices=notices):
+            typer.echo(f"Written: {written}", err=True)
+    if chosen.home is not None:
+        from eyebright_edge.agent.shadow import screen_unseen
+
+        screen_unseen(chosen.home, given, visit.verdict)
     if visit.unreadable:
         raise typer.Exit(_SOME_PICTURES_UNREADABLE)
+
+
+@app.command()
+def kiosk(
+    home: Home,
+    port: Annotated[int | None, typer.Option("--port", min=0, max=65535, help="In place of kiosk.json's.")] = None,
+) -> None:
+    """Show the technician's screen as a local web page, until interrupted; needs no network."""
+    from eyebright_edge.kiosk.serve import serve_kiosk
+
+    serve_kiosk(home, clock=_now, port=port, started=lambda address: _print(f"The kiosk is at {address}"))
+
+
+@app.command()
+def technician(
+    name: Annotated[str, typer.Argument(metavar="NAME")],
+    home: Home,
+    remove: Annotated[bool, typer.Option("--remove", help="Take NAME off this unit.")] = False,
+) -> None:
+    """Let somebody work at the kiosk: asks for a PIN (4 to 12 digits) and keeps its hash."""
+    from eyebright_edge.agent.home import UnitHome
+    from eyebright_edge.kiosk.technicians import Technicians
+
+    UnitHome(home).require()
+    if remove:
+        Technicians(home).remove(name)
+        _print(f"{name} can no longer work here.")
+        return
+    Technicians(home).set_pin(name, typer.prompt("PIN", hide_input=True, confirmation_prompt=True))
+    _print(f"{name} can work here.")
 
 
 @app.command()
@@ -173,9 +248,50 @@ def quality(
         raise typer.Exit(_SOME_PICTURES_UNREADABLE)
 
 
-def _agent(unit: UnitHome, task: str, source: ReleaseSource | None, *, quiet: bool) -> UpdateAgent:
-    from eyebright_edge.agent.update import UpdateAgent
+@app.command()
+def bench(
+    home: Home,
+    pictures: Annotated[int, typer.Option("--pictures", metavar="N", help="How many to time.")] = 100,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Also write the report here.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure how fast this unit screens; the report is signed with the unit's key.
+
+    Says "not measured on hardware" unless TensorRT computed on this unit's GPU.
+    """
+    from eyebright_common.durable import write_bytes
+    from eyebright_common.trust import UnitIdentity
+    from eyebright_edge.agent.home import UnitHome
     from eyebright_edge.runtime import open_runtime
+    from eyebright_edge.runtime.bench import measure, report_lines, sign_report
+
+    unit = UnitHome(home)
+    unit.require()
+    identity = UnitIdentity.open(unit.identity)
+    serving = unit.serving()
+    told = Console(stderr=True, quiet=as_json, style="dim")
+    runtime = open_runtime(serving.folder, build=True, progress=lambda text: told.print(escape(text)))
+    with closing(runtime):
+        report = measure(runtime, serving.folder, serving.release, unit=identity.name, pictures=pictures, clock=_now)
+    signed = sign_report(report, identity)
+    if out is not None:
+        write_bytes(out, signed.to_json())
+    if as_json:
+        _print_json(json.loads(signed.to_json()))
+    else:
+        for line in (*report_lines(report), f"signed     by {identity.name}"):
+            _print(line)
+
+
+def _visiting(home: Path | None) -> AbstractContextManager[None]:
+    from eyebright_edge.agent.home import UnitHome
+
+    return UnitHome(home).visiting() if home is not None else nullcontext()
+
+
+def _agent(unit: UnitHome, settings: UnitSettings, source: ReleaseSource | None, *, quiet: bool) -> UpdateAgent:
+    from eyebright_edge.agent.update import UpdateAgent
+    from eyebright_edge.runtime import build_runtime
 
     progress = Console(stderr=True, quiet=quiet)
 
@@ -183,7 +299,16 @@ def _agent(unit: UnitHome, task: str, source: ReleaseSource | None, *, quiet: bo
         if moment.value == "entered" and state.value != "idle":
             progress.print(f"[dim]{state} …[/dim]")
 
-    return UpdateAgent(unit, task=task, source=source, open_runtime=open_runtime, clock=_now, onlooker=show)
+    return UpdateAgent(
+        unit,
+        task=settings.task,
+        source=source,
+        open_runtime=build_runtime,
+        clock=_now,
+        onlooker=show,
+        trial=settings.trial,
+        budget=settings.budget,
+    )
 
 
 def _show_result(result: UpdateResult, *, as_json: bool) -> None:

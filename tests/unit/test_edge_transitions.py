@@ -23,6 +23,14 @@ def test_every_state_says_where_success_failure_and_power_loss_lead() -> None:
     assert set(TRANSITIONS) == set(State)
 
 
+def test_waiting_is_no_attempt_and_leads_nowhere() -> None:
+    for state in State:
+        assert next_state(state, Outcome.NOT_YET) is state
+    waiting = UpdateRecord(state=State.TRY, version="7", attempt=MAX_ATTEMPTS, waiting="a visit is open")
+    after = recovered(waiting)
+    assert (after.state, after.attempt, after.waiting, after.refuse) == (State.TRY, 1, "", False)
+
+
 @given(st.sampled_from(State), st.lists(st.booleans(), min_size=len(State), max_size=len(State)))
 def test_whatever_happens_the_machine_comes_to_rest(start: State, luck: list[bool]) -> None:
     state = start
@@ -37,9 +45,9 @@ def test_nothing_but_a_passed_proof_leads_to_activation() -> None:
     into = {
         target: [(s, how) for s, row in TRANSITIONS.items() for how in ("success", "failure", "interrupted")
                  if getattr(row, how) is target and s is not target]
-        for target in (State.STAGE, State.ACTIVATE)
+        for target in (State.STAGE, State.TRY)
     }  # fmt: skip
-    assert into == {State.STAGE: [(State.PROVE, "success")], State.ACTIVATE: [(State.STAGE, "success")]}
+    assert into == {State.STAGE: [(State.PROVE, "success")], State.TRY: [(State.STAGE, "success")]}
 
 
 @pytest.mark.parametrize("state", State)

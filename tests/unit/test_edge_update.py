@@ -9,7 +9,7 @@ from eyebright_common.errors import EyebrightError, GoldenMismatch, InputError, 
 from eyebright_common.release import MODEL_FILE, Verdict
 from eyebright_edge.agent.receipt import read_receipt
 from eyebright_edge.agent.source import Offer
-from eyebright_edge.agent.transitions import State
+from eyebright_edge.agent.transitions import TRANSITIONS, State
 from eyebright_edge.agent.update import Moment
 from eyebright_edge.agent.update_record import Ending
 from eyebright_edge.records import VisitJournal
@@ -55,7 +55,7 @@ def test_a_release_that_computes_something_else_here_never_serves(unit: EdgeUnit
     result = unit.agent(lambda state, moment: seen.append(state)).update()
     assert (result.ending, result.active) == (Ending.REFUSED, "1")
     assert isinstance(result.error, GoldenMismatch)
-    assert State.ACTIVATE not in seen
+    assert State.TRY not in seen
     assert unit.home.kept() == ("1",)
 
 
@@ -77,14 +77,29 @@ def test_a_newer_release_is_taken_after_a_refused_one(unit: EdgeUnit) -> None:
     unit.install("2")
 
 
-def test_a_cut_download_goes_on_where_it_stopped(unit: EdgeUnit) -> None:
+def test_a_cut_download_goes_on_where_it_stopped_after_a_pause(unit: EdgeUnit) -> None:
     unit.releases.publish("1")
     unit.releases.files_before_cut = 2
-    broken = unit.agent().update()
-    assert (broken.ending, broken.active) == (Ending.FAILED, None)
-    assert isinstance(broken.error, WireError)
     assert unit.agent().update().ending is Ending.INSTALLED
     assert sorted(unit.releases.fetched) == sorted(f.name for f in (unit.releases.folder / "1").iterdir())
+    assert [0.5 <= seconds <= 1.5 for seconds in unit.pauses] == [True]
+
+
+def test_tries_are_bounded_and_the_next_update_goes_on(unit: EdgeUnit, monkeypatch: pytest.MonkeyPatch) -> None:
+    unit.releases.publish("1")
+    tries = []
+
+    def broken(offer: Offer, folder: Path) -> None:
+        tries.append(offer.version)
+        raise WireError("the connection broke", fix="Try again.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(unit.releases, "fetch", broken)
+        result = unit.agent().update()
+    assert (result.ending, result.active) == (Ending.FAILED, None)
+    assert isinstance(result.error, WireError)
+    assert len(tries) == TRANSITIONS[State.FETCH].tries == len(unit.pauses) + 1
+    assert unit.agent().update().ending is Ending.INSTALLED
 
 
 def test_without_a_network_the_old_release_goes_on_serving(unit: EdgeUnit) -> None:
@@ -238,7 +253,7 @@ def test_a_release_that_cannot_be_loaded_from_its_final_place_is_taken_back(unit
     unit.releases.publish("2")
 
     def spoil(state: State, moment: Moment) -> None:
-        if (state, moment) == (State.ACTIVATE, Moment.WORKED):
+        if (state, moment) == (State.TRY, Moment.WORKED):
             (unit.home.release_folder("2") / MODEL_FILE).write_bytes(b"")
 
     result = unit.agent(spoil).update()

@@ -3,20 +3,26 @@
 ::
 
     home/
-    ├── unit.json          who this unit is and where its server answers (written by enrolment)
+    ├── unit.json          what this unit screens for, and how careful it is with new releases
     ├── identity/          its key, its certificate, the operator's authority
     ├── metadata/          trusted TUF metadata
     ├── downloads/VERSION/ a release on its way in; incomplete files are resumed
-    ├── releases/VERSION/  releases that this machine has proven, at most two
+    ├── releases/VERSION/  releases that this machine has proven: the one that serves, the one before, one on trial
     ├── active             the version that serves, one line
-    ├── receipt.json       what was committed, since when, and how it was proven
+    ├── receipt.json       what was committed, since when, and how it was proven; signed, and kept twice
+    ├── news.json          the newest signing time this unit has verified, and until when that news holds; kept twice
     ├── update.json        where the update machine stands
+    ├── progress.json      how far a long work has come, for people; not durable
+    ├── agent.json         when the agent looks next, and how often it failed in a row
     ├── visits.jsonl       the visits
+    ├── shadow.jsonl       how often a release that runs unseen agreed; counts and words, no patient
+    ├── visiting           held, shared, by every visit in progress
     └── lock               held by whoever changes the releases
 
 * ``active`` is replaced by an atomic rename: a reader sees the old version or the new one, never neither.
-* Only a proven, complete release is ever named by ``active``; ``serving`` verifies its digests all the same and falls
-  back to the other kept release when the disk has lost something, saying so. A unit can always screen.
+* Only a proven, complete release is ever named by ``active``; ``serving`` verifies it against the signed receipt all
+  the same and falls back to the other kept release when the disk has lost something, saying so. A unit can always
+  screen.
 * Patients' records lie here, so the folder is readable by its owner alone.
 """
 
@@ -31,7 +37,7 @@ from pathlib import Path
 
 from eyebright_common.durable import sync_folder, write_bytes
 from eyebright_common.errors import EyebrightError, InputError
-from eyebright_common.release import Release, read_release
+from eyebright_common.release import Release
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,26 @@ class UnitHome:
     def update_file(self) -> Path:
         """Where the update machine stands."""
         return self.root / "update.json"
+
+    @property
+    def news_file(self) -> Path:
+        """What the operator's metadata said last."""
+        return self.root / "news.json"
+
+    @property
+    def progress_file(self) -> Path:
+        """How far a long work has come."""
+        return self.root / "progress.json"
+
+    @property
+    def agent_file(self) -> Path:
+        """When the agent looks next."""
+        return self.root / "agent.json"
+
+    @property
+    def shadow_file(self) -> Path:
+        """How a release that runs unseen did."""
+        return self.root / "shadow.jsonl"
 
     @property
     def visits_file(self) -> Path:
@@ -179,28 +205,42 @@ class UnitHome:
                 shutil.rmtree(folder)
         sync_folder(self.releases)
 
+    @contextmanager
+    def visiting(self) -> Iterator[None]:
+        """Keep the release that serves from being switched while a visit is held; visits do not hinder each other.
+
+        The kernel gives it back when the process dies. On a disk that cannot be written nothing can be switched, so
+        there is nothing to hold.
+        """
+        try:
+            file = (self.root / "visiting").open("ab")
+        except OSError:
+            yield
+            return
+        with file:
+            fcntl.flock(file, fcntl.LOCK_SH)
+            yield
+
+    @contextmanager
+    def undisturbed(self) -> Iterator[bool]:
+        """Say whether no visit is in progress; while it is so, a visit that begins waits for the end of this block."""
+        with (self.root / "visiting").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                yield False
+                return
+            yield True
+
     def serving(self) -> Serving:
-        """Return the release that answers now, verified.
+        """Return the release that answers now, verified against the signed receipt; needs no network.
 
         Raises:
             InputError: no usable release has been installed.
         """
-        active = self.active_version()
-        problem = "no release has been installed"
-        # Without the file nothing was ever activated, or the first release was taken back: then none may serve.
-        candidates = [active, *(v for v in self.kept() if v != active)] if self.active_file.exists() else []
-        for version in candidates:
-            if version is None:
-                continue
-            try:
-                release = read_release(self.release_folder(version))
-            except EyebrightError as error:
-                problem = f"release {version} is damaged: {error}"
-                continue
-            spoilt = f"Release {active} is damaged" if active else "The note of which release serves is damaged"
-            notice = "" if version == active else f"{spoilt}; release {version} answers instead."
-            return Serving(folder=self.release_folder(version), release=release, notice=notice)
-        raise InputError(f"this unit has nothing to screen with, {problem}", fix="Run `eyebright edge update`.")
+        from eyebright_edge.agent.start import serving_release  # it reads the receipt, which lies in this home
+
+        return serving_release(self)
 
     def drop_downloads(self) -> None:
         """Delete whatever is on its way in."""

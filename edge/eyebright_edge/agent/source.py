@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from eyebright_common.release.rollout import Use
+from eyebright_edge.agent.news import News
 from eyebright_edge.agent.unit_report import UnitFacts
 
 
@@ -21,22 +23,33 @@ class Offer:
         task: What it screens for.
         version: Decimal whole number; higher is newer.
         sha256: Signed digest of its ``release.json``.
+        size_bytes: All of its files together; 0 when the source does not say.
+        use: Whether this unit serves it, or runs it unseen beside the one that serves.
     """
 
     task: str
     version: str
     sha256: str
+    size_bytes: int = 0
+    use: Use = Use.SERVE
 
 
 class ReleaseSource(Protocol):
     """The other side of an update."""
 
-    def newest(self, task: str) -> Offer | None:
-        """Return the newest release for a task after refreshing the trusted metadata; None when there is none.
+    def offered(self, task: str, *, active: str | None) -> Offer | None:
+        """Return the release that is for this unit after refreshing the trusted metadata; None when there is none.
+
+        Args:
+            task: What the unit screens for.
+            active: The version that serves now; a rollout may depend on it.
 
         Raises:
             EyebrightError: the other side cannot be reached or not be trusted.
         """
+
+    def news(self) -> News | None:
+        """Return what the metadata just verified says of its own age; None when the source has none."""
 
     def fetch(self, offer: Offer, folder: Path) -> None:
         """Bring every file of an offered release into ``folder``, resuming what lies there already.

@@ -5,6 +5,7 @@
 * Every step may be done twice, because power may go between its work and the next record.
 * What is wrong with the release itself (``is_refusal``) is told apart from a full disk or a lost connection: a release
   that is no good here is not tried again at every poll.
+* A receipt vouches for a release before the release may serve, so that a start between two steps always finds one.
 """
 
 from __future__ import annotations
@@ -19,18 +20,30 @@ from eyebright_common.digests import sha256_of
 from eyebright_common.durable import move_into_place, sync_file, sync_folder
 from eyebright_common.errors import EyebrightError, ReleaseError, WireError
 from eyebright_common.imaging import PREPROCESSING_ID
-from eyebright_common.release import RELEASE_FILE, GoldenReport, Release, prove, read_golden, read_release
-from eyebright_edge.agent.home import UnitHome
-from eyebright_edge.agent.receipt import Installed, Proof, Withheld, read_receipt, write_receipt
+from eyebright_common.release import RELEASE_FILE, Release, read_release
+from eyebright_common.release.rollout import Use
+from eyebright_edge.agent.home import Serving, UnitHome
+from eyebright_edge.agent.news import note_news
+from eyebright_edge.agent.receipt import Installed, Proof, Receipt, Withheld, verified_receipt, write_receipt
+from eyebright_edge.agent.rehearsal import Job, OnProgress
+from eyebright_edge.agent.settings import Budget, Trial
 from eyebright_edge.agent.source import Offer, ReleaseSource
+from eyebright_edge.agent.start import proven_release
 from eyebright_edge.agent.transitions import Outcome, State
+from eyebright_edge.agent.trial import TrialReport, last_visit_number, shadow_report, trial_report, visit_is_open
 from eyebright_edge.agent.unit_report import unit_facts
 from eyebright_edge.agent.update_record import Ending, UpdateRecord
-from eyebright_edge.runtime import Runtime
+from eyebright_edge.agent.workshop import ChildKilled, Limits, OverBudget, Workshop
 
-OpenRuntime = Callable[[Path], Runtime]
 Clock = Callable[[], datetime]
 Done = tuple[Outcome, UpdateRecord]
+
+# Room that an update leaves for visits.
+_RESERVE_BYTES = 32 << 20
+
+
+class TrialFailed(ReleaseError):
+    """A release did not do well while it was tried on this unit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,16 +54,24 @@ class Steps:
         home: The unit's home.
         task: What the unit screens for.
         source: The other side; None where there is none to be reached (a local rollback).
-        open_runtime: Loads a release folder.
-        clock: The present time, aware.
+        workshop: Where releases are prepared and proven.
+        clock: The trusted time, aware.
+        machine_clock: The machine's own clock, by which visits are stamped.
+        trial: How long a release is tried.
+        budget: What it may cost here.
+        on_progress: Told how far a long work has come.
         retry: Whether releases that were withheld may be tried again.
     """
 
     home: UnitHome
     task: str
     source: ReleaseSource | None
-    open_runtime: OpenRuntime
+    workshop: Workshop
     clock: Clock
+    machine_clock: Clock
+    trial: Trial
+    budget: Budget
+    on_progress: OnProgress
     retry: bool = False
 
     def work(self, state: State) -> Callable[[UpdateRecord], Done]:
@@ -59,9 +80,10 @@ class Steps:
             State.CHECK: self._check,
             State.FETCH: self._fetch,
             State.VERIFY: self._verify,
+            State.PREPARE: self._prepare,
             State.PROVE: self._prove,
             State.STAGE: self._stage,
-            State.ACTIVATE: self._activate,
+            State.TRY: self._try,
             State.COMMIT: self._commit,
             State.ROLL_BACK: self._roll_back,
             State.DISCARD: self._discard,
@@ -70,35 +92,45 @@ class Steps:
         return table[state]
 
     def _check(self, record: UpdateRecord) -> Done:
-        serving = self._serving_version()
-        if serving is not None and self.home.active_version() is None:
-            self.home.activate(serving)
-        offer = self._source.newest(self.task)
-        withheld = offer and read_receipt(self.home).withholds(offer.version)
-        # Compared with what serves, not with what ought to: a release that the disk has spoilt is fetched again.
-        if offer is None or (serving and int(offer.version) <= int(serving)) or (withheld and not self.retry):
+        serving = self._serving()
+        version = serving.release.version if serving else None
+        if version is not None and self.home.active_version() is None:
+            self.home.activate(version)
+        offer = self._source.offered(self.task, active=version)
+        if (news := self._source.news()) is not None:
+            note_news(self.home, news, now=self.machine_clock())
+        receipt = verified_receipt(self.home) or Receipt()
+        withheld = offer and receipt.withholds(offer.version)
+        if offer is None or _is_known(offer, serving, receipt) or (withheld and not self.retry):
             reason = f"release {withheld.version} is withheld: {withheld.reason}" if withheld else ""
-            return Outcome.NOTHING_NEW, _learnt(record, ending=Ending.UP_TO_DATE, previous=serving, reason=reason)
-        return Outcome.SUCCESS, _learnt(record, version=offer.version, sha256=offer.sha256, previous=serving)
+            return Outcome.NOTHING_NEW, _learnt(record, ending=Ending.UP_TO_DATE, previous=version, reason=reason)
+        wanted = {"version": offer.version, "sha256": offer.sha256, "use": offer.use, "previous": version}
+        _require_room(self.home, offer)
+        return Outcome.SUCCESS, _learnt(record, **wanted)
 
     def _fetch(self, record: UpdateRecord) -> Done:
         version, sha256 = _required(record.version), _required(record.sha256)
-        folder = self.home.downloads / version
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        if not folder.exists():
-            self._source.fetch(Offer(task=self.task, version=version, sha256=sha256), folder)
+        if not self._is_kept(version, sha256):
+            folder = self.home.downloads / version
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            if not folder.exists():
+                self._source.fetch(Offer(task=self.task, version=version, sha256=sha256), folder)
         return Outcome.SUCCESS, record
 
     def _verify(self, record: UpdateRecord) -> Done:
-        folder = self.home.downloads / _required(record.version)
+        folder = self._arrived(record)
         if sha256_of(folder / RELEASE_FILE) != record.sha256:
             raise EyebrightError("the fetched release is not the signed one", value=record.version, fix="Update again.")
         _check_suitable(read_release(folder), task=self.task, version=_required(record.version))
         return Outcome.SUCCESS, record
 
+    def _prepare(self, record: UpdateRecord) -> Done:
+        limits = Limits(memory_mb=self.budget.prepare_memory_mb, time_s=60 * self.budget.prepare_minutes)
+        self.workshop.work(Job.PREPARE, self._whole(record), limits, self.on_progress)
+        return Outcome.SUCCESS, record
+
     def _prove(self, record: UpdateRecord) -> Done:
-        proof = self._proof_of(self.home.downloads / _required(record.version))
-        return Outcome.SUCCESS, _learnt(record, proof=proof)
+        return Outcome.SUCCESS, _learnt(record, proof=self._proof_of(self._whole(record)))
 
     def _stage(self, record: UpdateRecord) -> Done:
         version = _required(record.version)
@@ -109,55 +141,84 @@ class Steps:
             shutil.rmtree(staged, ignore_errors=True)
             move_into_place(arrived, staged)
         read_release(staged)
+        write_receipt(self.home, self._receipt().trying(self._installed(version, record)))
         return Outcome.SUCCESS, record
 
-    def _activate(self, record: UpdateRecord) -> Done:
-        self.home.activate(_required(record.version))
+    def _try(self, record: UpdateRecord) -> Done:
+        if record.use is Use.SHADOW:
+            return self._try_unseen(record)
+        version = _required(record.version)
+        if self.home.active_version() != version:
+            with self.home.undisturbed() as free:
+                if not free or visit_is_open(self.home, now=self.machine_clock()):
+                    why = f"a visit is open; release {version} serves after it"
+                    return Outcome.NOT_YET, _learnt(record, waiting=why)
+                self.home.activate(version)
+        record = self._with_trial_begun(record)
+        serving = self._require_serving(version)
+        committed = self._receipt().active
+        # The first release has nothing to be taken back to, and one that is only repaired was tried before.
+        if record.previous not in (None, version) and (committed is None or committed.version != version):
+            report = trial_report(self.home, record, self.trial, now=self.clock())
+            if (waiting := _judged(report, version)) is not None:
+                return Outcome.NOT_YET, _learnt(record, waiting=waiting)
+        # Once more from where it is used: what was proven in the downloads must also hold in its final place.
+        return Outcome.SUCCESS, _learnt(record, proof=self._proof_of(serving.folder))
+
+    def _try_unseen(self, record: UpdateRecord) -> Done:
+        record = self._with_trial_begun(record)
+        report = shadow_report(self.home, record, self.trial, now=self.clock())
+        if (waiting := _judged(report, _required(record.version))) is not None:
+            return Outcome.NOT_YET, _learnt(record, waiting=waiting)
         return Outcome.SUCCESS, record
 
     def _commit(self, record: UpdateRecord) -> Done:
-        serving = self.home.serving()
-        if serving.release.version != record.version:
-            raise ReleaseError("the activated release does not serve", value=serving.notice, fix="Update again.")
-        # Once more from where it will be used: what was proven in the downloads must also load from its final place.
-        proof = self._proof_of(serving.folder)
-        receipt = read_receipt(self.home)
-        installed = Installed(
-            version=serving.release.version,
-            sha256=sha256_of(serving.folder / RELEASE_FILE),
-            activated_at=self.clock(),
-            proof=proof,
-        )
-        before = receipt.installed(record.previous)
-        write_receipt(self.home, receipt.serving(installed, previous=before))
-        self.home.keep_only(installed.version, record.previous)
+        version = _required(record.version)
+        receipt = self._receipt()
+        installed = self._installed(version, record)
+        if record.use is Use.SHADOW:
+            receipt = receipt.shadowed(installed)
+            ending = Ending.SHADOWED
+        else:
+            self._require_serving(version)
+            repaired = record.previous == version
+            before = _other_than(version, receipt) if repaired else self._known(record.previous, receipt)
+            receipt = receipt.serving(installed, previous=before)
+            ending = Ending.INSTALLED
+        write_receipt(self.home, receipt)
+        self._keep_what_is_known(receipt)
         self.home.drop_downloads()
-        return Outcome.SUCCESS, _learnt(record, ending=Ending.INSTALLED, proof=proof, reason="")
+        return Outcome.SUCCESS, _learnt(record, ending=ending, reason="")
 
     def _roll_back(self, record: UpdateRecord) -> Done:
+        receipt = self._receipt()
+        if record.use is Use.SHADOW:
+            write_receipt(self.home, receipt.trying(None))
+            return Outcome.SUCCESS, record
         target = self._usable(record.previous, bad=record.version)
-        self.home.activate(target)
-        receipt = read_receipt(self.home)
-        if (receipt.active.version if receipt.active else None) != target:
-            known = receipt.installed(target)
+        if target == (receipt.active.version if receipt.active else None):
+            receipt = receipt.trying(None)
+        else:
+            known = self._known(target, receipt)
             again = known.model_copy(update={"activated_at": self.clock()}) if known else None
-            write_receipt(self.home, receipt.serving(again, previous=None))
+            receipt = receipt.serving(again, previous=None)
+        self.home.activate(target)
+        write_receipt(self.home, receipt)
         return Outcome.SUCCESS, _learnt(record, ending=Ending.ROLLED_BACK)
 
     def _discard(self, record: UpdateRecord) -> Done:
-        receipt = read_receipt(self.home)
+        receipt = self._receipt().trying(None)
         if record.refuse and record.version:
-            refused = Withheld(version=record.version, reason=record.reason, at=self.clock())
-            receipt = receipt.withholding(refused)
+            receipt = receipt.withholding(Withheld(version=record.version, reason=record.reason, at=self.clock()))
+        if receipt != verified_receipt(self.home):
             write_receipt(self.home, receipt)
-        kept = [one.version for one in (receipt.active, receipt.previous) if one]
-        self.home.keep_only(self.home.active_version(), *kept)
+        self._keep_what_is_known(receipt)
         self.home.drop_downloads()
         return Outcome.SUCCESS, record
 
     def _report(self, record: UpdateRecord) -> Done:
         if self.source is not None:
-            self.source.report(unit_facts(self.home, record, task=self.task))
+            self.source.report(unit_facts(self.home, record, task=self.task, today=self.machine_clock().date()))
         return Outcome.SUCCESS, record
 
     @property
@@ -166,36 +227,156 @@ class Steps:
             raise WireError("no server was given to ask for releases", fix="Run `eyebright edge update`.")
         return self.source
 
-    def _serving_version(self) -> str | None:
+    def _serving(self) -> Serving | None:
         try:
-            return self.home.serving().release.version
+            return self.home.serving()
         except EyebrightError:
             return None
 
+    def _require_serving(self, version: str) -> Serving:
+        serving = self.home.serving()
+        if serving.release.version != version:
+            raise ReleaseError("the activated release does not serve", value=serving.notice, fix="Update again.")
+        return serving
+
+    def _arrived(self, record: UpdateRecord) -> Path:
+        version = _required(record.version)
+        arrived = self.home.downloads / version
+        return arrived if arrived.is_dir() else self.home.release_folder(version)
+
+    def _whole(self, record: UpdateRecord) -> Path:
+        """Return where the release lies after making sure that it is still there: a lost file condemns no release."""
+        folder = self._arrived(record)
+        try:
+            read_release(folder)
+            if sha256_of(folder / RELEASE_FILE) == record.sha256:
+                return folder
+        except (EyebrightError, OSError) as error:
+            found = f"{record.version} ({error})"
+        else:
+            found = f"{record.version} (another {RELEASE_FILE})"
+        raise EyebrightError("the fetched release is no longer whole", value=found, fix="Update again.")
+
+    def _is_kept(self, version: str, sha256: str) -> bool:
+        folder = self.home.release_folder(version)
+        try:
+            read_release(folder)
+            return sha256_of(folder / RELEASE_FILE) == sha256
+        except (EyebrightError, OSError):
+            return False
+
     def _proof_of(self, folder: Path) -> Proof:
-        release = read_release(folder)
-        runtime = self.open_runtime(folder)
-        report: GoldenReport = prove(runtime.run, read_golden(folder, release), release.threshold.value)
-        report.require(runtime.name)
-        return Proof.of(report, runtime.name)
+        budget = self.budget
+        limits = Limits(memory_mb=budget.memory_mb, time_s=60 * budget.prove_minutes)
+        done = self.workshop.work(Job.PROVE, folder, limits, self.on_progress)
+        assert done.report is not None, "a proof runs the golden cases"
+        done.report.require(done.runtime)
+        for what, found, allowed, unit in (
+            ("is too slow on this unit", done.latency_p95_ms, budget.latency_p95_ms, "ms a picture"),
+            ("needs more memory than it may have here", done.peak_memory_mb, budget.memory_mb, "MB"),
+        ):
+            if found > allowed:
+                fix = "The release before it goes on serving; tell the operator."
+                raise OverBudget(f"the release {what}", value=f"{found:.0f} {unit}, allowed {allowed:.0f}", fix=fix)
+        return Proof.of(
+            done.report, done.runtime, latency_p95_ms=done.latency_p95_ms, peak_memory_mb=done.peak_memory_mb
+        )
+
+    def _with_trial_begun(self, record: UpdateRecord) -> UpdateRecord:
+        now, began = self.clock(), record.trial_began_at
+        if began is not None and began <= now:
+            return record
+        # Begun now, or the clock was set back during the trial: then its minutes are counted anew.
+        after = last_visit_number(self.home) if began is None else record.trial_after_visit
+        return _learnt(record, trial_began_at=now, trial_after_visit=after)
+
+    def _installed(self, version: str, record: UpdateRecord) -> Installed:
+        return Installed(
+            version=version,
+            sha256=sha256_of(self.home.release_folder(version) / RELEASE_FILE),
+            activated_at=record.trial_began_at or self.clock(),
+            proof=record.proof,
+        )
+
+    def _receipt(self) -> Receipt:
+        """Return the receipt; a lost one is made again from what serves, whose proof is then unknown."""
+        receipt = verified_receipt(self.home)
+        serving = self._serving() if receipt is None else None
+        if receipt is not None or serving is None:
+            return receipt or Receipt()
+        version = serving.release.version
+        others = [self._known(kept, None) for kept in self.home.kept() if kept != version]
+        return Receipt(active=self._known(version, None), previous=next((one for one in others if one), None))
+
+    def _known(self, version: str | None, receipt: Receipt | None) -> Installed | None:
+        """Return what a receipt says of a kept release, or what can be said of a whole one without it."""
+        if version is None:
+            return None
+        if receipt is not None and (known := receipt.installed(version)) is not None:
+            return known
+        try:
+            read_release(self.home.release_folder(version))
+        except EyebrightError:
+            return None
+        return self._installed(version, UpdateRecord(state=State.IDLE))
+
+    def _vouched(self, version: str) -> bool:
+        try:
+            proven_release(self.home, version, verified_receipt(self.home))
+        except EyebrightError:
+            return False
+        return True
 
     def _usable(self, version: str | None, *, bad: str | None) -> str | None:
         # The release asked for, else the newest kept one that is whole: a unit can always screen. Without a release
         # to go back to (the first one failed) none serves.
         if version is None:
             return None
-        for candidate in (version, *(kept for kept in self.home.kept() if kept != bad)):
-            try:
-                read_release(self.home.release_folder(candidate))
-            except EyebrightError:
-                continue
-            return candidate
-        return None
+        return next((one for one in (version, *(v for v in self.home.kept() if v != bad)) if self._vouched(one)), None)
+
+    def _keep_what_is_known(self, receipt: Receipt) -> None:
+        known = [one.version for one in (receipt.active, receipt.previous, receipt.shadow) if one]
+        self.home.keep_only(self.home.active_version(), *known)
 
 
 def is_refusal(error: Exception) -> bool:
     """Whether an error says that the release itself is no good here, so that trying again would not help."""
     return isinstance(error, ReleaseError)
+
+
+def may_pass(error: Exception) -> bool:
+    """Whether what failed may go well a moment later: a lost connection, a child that somebody killed."""
+    return isinstance(error, (WireError, ChildKilled))
+
+
+def _is_known(offer: Offer, serving: Serving | None, receipt: Receipt) -> bool:
+    """Whether the unit has what is offered: compared with what serves, not with what ought to."""
+    if offer.use is Use.SHADOW and receipt.shadow is not None and receipt.shadow.version == offer.version:
+        return True
+    if serving is None:
+        return False
+    offered, serves = int(offer.version), int(serving.release.version)
+    # A release that serves without a proof (its receipt was lost) is proven again.
+    installed = receipt.installed(serving.release.version)
+    return offered < serves or (offered == serves and installed is not None and installed.proof is not None)
+
+
+def _require_room(home: UnitHome, offer: Offer) -> None:
+    free, needed = shutil.disk_usage(home.root).free, 2 * offer.size_bytes + _RESERVE_BYTES
+    if free < needed:
+        found = f"{free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB needed"
+        raise EyebrightError("there is no room for a new release", value=found, fix="Free some space on this unit.")
+
+
+def _judged(report: TrialReport, version: str) -> str | None:
+    """Return what a trial waits for, None when it is over."""
+    if report.failed:
+        raise TrialFailed(f"release {version} failed its trial", value=report.failed, fix="Tell the operator.")
+    return None if report.over else f"release {version} is on trial: {report.words}"
+
+
+def _other_than(version: str, receipt: Receipt) -> Installed | None:
+    return next((one for one in (receipt.active, receipt.previous) if one and one.version != version), None)
 
 
 def _check_suitable(release: Release, *, task: str, version: str) -> None:

@@ -5,9 +5,12 @@ Every state has work; the work ends well or badly; power may go during it. The t
 * The state is on disk before its work begins (``update_record``), so a start after power loss knows what was going on.
 * Every work may be done twice: most states are simply entered again after power loss. FETCH goes back to CHECK, because
   what was offered is only trusted while the trusted metadata is in memory; the bytes already fetched are kept.
-* A state that power loss (or a crash in the work itself) interrupts ``MAX_ATTEMPTS`` times has failed.
+* A state that power loss (or a crash in the work itself) interrupts ``MAX_ATTEMPTS`` times has failed. What a lost
+  connection or a short memory spoilt is tried again at once, ``tries`` times at most, with a jittered pause between.
+* Work that has to wait (an open visit, a trial that is not over) says NOT_YET: the machine rests in that state, and a
+  rest is not an attempt.
 * A state that this version does not know means that something is not as it was left: ROLL_BACK.
-* The release that serves changes in ACTIVATE and ROLL_BACK only. Everything before ACTIVATE may fail at no cost.
+* The release that serves changes in TRY and ROLL_BACK only. Everything before TRY may fail at no cost.
 """
 
 from __future__ import annotations
@@ -27,9 +30,10 @@ class State(StrEnum):
     CHECK = "check"
     FETCH = "fetch"
     VERIFY = "verify"
+    PREPARE = "prepare"
     PROVE = "prove"
     STAGE = "stage"
-    ACTIVATE = "activate"
+    TRY = "try"
     COMMIT = "commit"
     ROLL_BACK = "roll_back"
     DISCARD = "discard"
@@ -45,26 +49,29 @@ class Row:
         failure: When its work ends badly, or was interrupted too often.
         interrupted: When the process died during its work.
         nothing_new: When its work finds that there is nothing to do; None where that cannot be.
+        tries: How often its work is tried in one run when what failed may pass (``steps.may_pass``).
     """
 
     success: State
     failure: State
     interrupted: State
     nothing_new: State | None = None
+    tries: int = 1
 
 
 _S = State
 
 TRANSITIONS: Mapping[State, Row] = MappingProxyType(
     {
-        #  state         success       failure       interrupted   nothing new
+        #  state         success     failure       interrupted   nothing new
         _S.IDLE: Row(_S.CHECK, _S.IDLE, _S.IDLE),
-        _S.CHECK: Row(_S.FETCH, _S.REPORT, _S.CHECK, _S.REPORT),
-        _S.FETCH: Row(_S.VERIFY, _S.REPORT, _S.CHECK),
-        _S.VERIFY: Row(_S.PROVE, _S.DISCARD, _S.VERIFY),
-        _S.PROVE: Row(_S.STAGE, _S.DISCARD, _S.PROVE),
-        _S.STAGE: Row(_S.ACTIVATE, _S.DISCARD, _S.STAGE),
-        _S.ACTIVATE: Row(_S.COMMIT, _S.ROLL_BACK, _S.ACTIVATE),
+        _S.CHECK: Row(_S.FETCH, _S.REPORT, _S.CHECK, _S.REPORT, tries=2),
+        _S.FETCH: Row(_S.VERIFY, _S.REPORT, _S.CHECK, tries=3),
+        _S.VERIFY: Row(_S.PREPARE, _S.DISCARD, _S.VERIFY),
+        _S.PREPARE: Row(_S.PROVE, _S.DISCARD, _S.PREPARE, tries=2),
+        _S.PROVE: Row(_S.STAGE, _S.DISCARD, _S.PROVE, tries=2),
+        _S.STAGE: Row(_S.TRY, _S.DISCARD, _S.STAGE),
+        _S.TRY: Row(_S.COMMIT, _S.ROLL_BACK, _S.TRY),
         _S.COMMIT: Row(_S.REPORT, _S.ROLL_BACK, _S.COMMIT),
         _S.ROLL_BACK: Row(_S.DISCARD, _S.DISCARD, _S.ROLL_BACK),
         _S.DISCARD: Row(_S.REPORT, _S.REPORT, _S.DISCARD),
@@ -74,7 +81,7 @@ TRANSITIONS: Mapping[State, Row] = MappingProxyType(
 
 
 # The states in which a failure can be the release's own fault.
-JUDGING = frozenset({State.VERIFY, State.PROVE, State.COMMIT})
+JUDGING = frozenset({State.VERIFY, State.PREPARE, State.PROVE, State.TRY, State.COMMIT})
 
 
 class Outcome(StrEnum):
@@ -83,11 +90,14 @@ class Outcome(StrEnum):
     SUCCESS = "success"
     FAILURE = "failure"
     NOTHING_NEW = "nothing_new"
+    NOT_YET = "not_yet"
 
 
 def next_state(state: State, outcome: Outcome) -> State:
     """Return where ``state`` leads when its work ended with ``outcome``."""
     row = TRANSITIONS[state]
+    if outcome is Outcome.NOT_YET:
+        return state
     if outcome is Outcome.NOTHING_NEW:
         assert row.nothing_new is not None, f"{state} cannot find nothing"
         return row.nothing_new

@@ -1,7 +1,9 @@
-"""The real source of releases: TUF metadata and targets over mutual TLS, or from a folder such as a USB stick.
+"""The real source of releases: TUF metadata and targets over mutual TLS, from a web server, or from a folder.
 
-The transport is not trusted in either case; the signatures are. A folder takes no report, so that one is simply not
-sent: the counts are totals and go with the next one.
+The transport is not trusted in any case; the signatures are. Web server and folder take no report, so that one is
+simply not sent: the counts are totals and go with the next one.
+
+A signed rollout, if there is one, decides which release is for this unit; without one it is the newest.
 """
 
 from __future__ import annotations
@@ -11,40 +13,70 @@ from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
+
 from eyebright_common import __version__
-from eyebright_common.errors import EyebrightError, InputError
+from eyebright_common.errors import EyebrightError, InputError, TrustError
 from eyebright_common.release import Verdict
-from eyebright_common.trust import FolderFetcher, UnitIdentity, UpdateClient
+from eyebright_common.release.rollout import LONGEST_ROLLOUT_BYTES, Rollout, Use, decide, parse_rollout, rollout_numbers
+from eyebright_common.trust import (
+    AvailableRelease,
+    FolderFetcher,
+    HttpFetcher,
+    UnitIdentity,
+    UpdateClient,
+    signing_time,
+)
 from eyebright_common.wire import DistributionClient, GrpcFetcher, Patience, UnitStatus, Verdicts, renew_if_due
 from eyebright_edge.agent.home import UnitHome
+from eyebright_edge.agent.news import News
 from eyebright_edge.agent.source import Offer
 from eyebright_edge.agent.unit_report import UnitFacts
+from eyebright_edge.records.telemetry import acknowledge
+
+SERVER = "server"
+_ROLES: dict[str, type[Signed]] = {"root": Root, "timestamp": Timestamp, "snapshot": Snapshot, "targets": Targets}
 
 
 class TufSource:
     """Releases from a TUF repository; implements ``ReleaseSource``.
 
     Args:
-        updates: The update client, with whatever transport.
+        updates: The update client, with whatever transport; keeps its metadata in ``home.metadata``.
         client: The connection that takes reports; None when there is none.
+        home: The unit's home.
+        unit: The unit's name, as in its certificate.
     """
 
-    def __init__(self, updates: UpdateClient, client: DistributionClient | None) -> None:
+    def __init__(self, updates: UpdateClient, client: DistributionClient | None, *, home: UnitHome, unit: str) -> None:
         self._updates = updates
         self._client = client
+        self._home = home
+        self._unit = unit
 
-    def newest(self, task: str) -> Offer | None:
-        """Return the newest release for a task after refreshing the trusted metadata; None when there is none.
+    def offered(self, task: str, *, active: str | None) -> Offer | None:
+        """Return the release that is for this unit after refreshing the trusted metadata; None when there is none.
 
         Raises:
             EyebrightError: the other side cannot be reached or not be trusted.
         """
         self._updates.refresh()
-        releases = self._updates.available(task)
-        if not releases:
-            return None
-        newest = releases[-1]
-        return Offer(task=newest.task, version=newest.version, sha256=newest.sha256)
+        releases = {release.version: release for release in self._updates.available(task)}
+        assigned = decide(self._rollout(task), releases, unit=self._unit, active=active)
+        newer = assigned.serve is not None and (active is None or int(assigned.serve) > int(active))
+        if assigned.shadow is not None and not newer:
+            return _offer(releases[assigned.shadow], Use.SHADOW)
+        return _offer(releases[assigned.serve], Use.SERVE) if assigned.serve is not None else None
+
+    def news(self) -> News | None:
+        """Return what the metadata just verified says of its own age."""
+        try:
+            kept = {role: Metadata.from_file(str(self._home.metadata / f"{role}.json")).signed for role in _ROLES}
+        except Exception as error:  # whatever python-tuf says: the client has just verified these files
+            raise TrustError("the trusted metadata cannot be read", value=self._home.metadata) from error
+        timestamp = kept["timestamp"]
+        signed_at = signing_time(timestamp) if isinstance(timestamp, Timestamp) else None
+        return News(signed_at=signed_at, holds_until=min(signed.expires for signed in kept.values()))
 
     def fetch(self, offer: Offer, folder: Path) -> None:
         """Bring every file of an offered release into ``folder``, resuming an earlier try.
@@ -62,6 +94,43 @@ class TufSource:
         """
         if self._client is not None:
             self._client.report(_status(facts))
+            if facts.telemetry is not None:
+                acknowledge(self._home.root, facts.telemetry)
+
+    def _rollout(self, task: str) -> Rollout | None:
+        numbers = rollout_numbers(self._updates.names(f"rollouts/{task}/"), task)
+        if not numbers:
+            return None
+        file = self._home.root / "rollout.json"
+        self._updates.download_target(f"rollouts/{task}/{numbers[-1]}.json", file)
+        with file.open("rb") as opened:
+            return parse_rollout(opened.read(LONGEST_ROLLOUT_BYTES + 1))
+
+
+@contextmanager
+def open_source(home: UnitHome, place: str, *, now: datetime, patience: Patience | None = None) -> Iterator[TufSource]:
+    """Open a place in which releases are found.
+
+    Args:
+        home: The unit's home.
+        place: ``server``, a web address, or a folder.
+        now: The present time, aware.
+        patience: How long to wait for the server.
+
+    Raises:
+        InputError: the folder holds no repository, or the address is none.
+        TrustError: this unit has not enrolled, or its key or trusted metadata is damaged.
+    """
+    if place == SERVER:
+        with server_source(home, now=now, patience=patience) as source:
+            yield source
+    elif place.startswith(("http://", "https://")):
+        identity = UnitIdentity.open(home.identity)
+        updates = UpdateClient(home.root, HttpFetcher(place), identity.root_metadata)
+        yield TufSource(updates, None, home=home, unit=identity.name)
+    else:
+        with folder_source(home, Path(place)) as source:
+            yield source
 
 
 @contextmanager
@@ -77,7 +146,8 @@ def server_source(home: UnitHome, *, now: datetime, patience: Patience | None = 
         renew_if_due(identity, client, now=now)
     with DistributionClient.connect(identity, patience=patience) as client:
         fetcher = GrpcFetcher(client, home.downloads / "parts")
-        yield TufSource(UpdateClient(home.root, fetcher, identity.root_metadata), client)
+        updates = UpdateClient(home.root, fetcher, identity.root_metadata)
+        yield TufSource(updates, client, home=home, unit=identity.name)
 
 
 @contextmanager
@@ -93,7 +163,14 @@ def folder_source(home: UnitHome, repository: Path) -> Iterator[TufSource]:
             "this folder holds no releases", value=repository, fix="Name the folder with `metadata` in it."
         )
     identity = UnitIdentity.open(home.identity)
-    yield TufSource(UpdateClient(home.root, FolderFetcher(repository), identity.root_metadata), None)
+    updates = UpdateClient(home.root, FolderFetcher(repository), identity.root_metadata)
+    yield TufSource(updates, None, home=home, unit=identity.name)
+
+
+def _offer(release: AvailableRelease, use: Use) -> Offer:
+    return Offer(
+        task=release.task, version=release.version, sha256=release.sha256, size_bytes=release.size_bytes, use=use
+    )
 
 
 def _status(facts: UnitFacts) -> UnitStatus:
@@ -111,4 +188,5 @@ def _status(facts: UnitFacts) -> UnitStatus:
         ),
         last_error=facts.problem,
         software=__version__,
+        telemetry=facts.telemetry,
     )

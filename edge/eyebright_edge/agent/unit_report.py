@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from datetime import date
 
 from eyebright_common.release import Verdict
+from eyebright_common.wire.telemetry import Telemetry
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.receipt import read_receipt
 from eyebright_edge.agent.update_record import Ending, UpdateRecord
 from eyebright_edge.records import VisitJournal
+from eyebright_edge.records.telemetry import acknowledged_through, machine_temperature_c, pending_telemetry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +32,7 @@ class UnitFacts:
         screened: Pictures since the release became active.
         verdicts: Patients by answer since then.
         problem: Kind of the last error, e.g. ``golden-mismatch``.
+        telemetry: Counts of the days that the server has not acknowledged yet.
     """
 
     task: str
@@ -39,22 +43,37 @@ class UnitFacts:
     screened: int
     verdicts: dict[Verdict, int]
     problem: str | None
+    telemetry: Telemetry | None = None
 
 
-def unit_facts(home: UnitHome, record: UpdateRecord, *, task: str) -> UnitFacts:
-    """Return what to report when an update has come to its end."""
+def unit_facts(home: UnitHome, record: UpdateRecord, *, task: str, today: date | None = None) -> UnitFacts:
+    """Return what to report when an update has come to its end; with the days before ``today``, if that is given."""
     active = read_receipt(home).active
     proof = active.proof if active else None
     counts = VisitJournal(home.visits_file).counts(release=active.version if active else None)
     return UnitFacts(
         task=task,
         active_version=active.version if active else None,
-        ending=record.ending or Ending.FAILED,
+        ending=record.ending or (Ending.WAITING if record.waiting else Ending.FAILED),
         runtime=proof.runtime if proof else None,
         golden_passed=False if record.problem == "golden-mismatch" else proof.passed if proof else None,
         screened=counts.pictures,
         verdicts=dict(counts.verdicts),
         problem=record.problem,
+        telemetry=unit_telemetry(home, today=today) if today else None,
+    )
+
+
+def unit_telemetry(home: UnitHome, *, today: date) -> Telemetry:
+    """Return what of this unit's days goes with the next report."""
+    active = read_receipt(home).active
+    proof = active.proof if active else None
+    return pending_telemetry(
+        VisitJournal(home.visits_file).visits(),
+        today=today,
+        through=acknowledged_through(home.root),
+        temperature_c=machine_temperature_c(),
+        golden=(proof.cases, proof.decision_flips) if proof else None,
     )
 
 

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from eyebright_common.documents import Document
 from eyebright_common.durable import write_bytes
+from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.receipt import Proof, read_receipt
 from eyebright_edge.agent.transitions import JUDGING, MAX_ATTEMPTS, State, recovered_state
@@ -20,6 +21,8 @@ class Ending(StrEnum):
     UP_TO_DATE = "up_to_date"
     INSTALLED = "installed"
     REFUSED = "refused"
+    SHADOWED = "shadowed"
+    WAITING = "waiting"
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
 
@@ -33,23 +36,31 @@ class UpdateRecord(Document):
         attempt: The how-many-th try of that work this is, from 1.
         entered_at: When the state was entered.
         version: The release on its way in, or being taken back.
+        use: Whether it is to serve, or to run unseen beside the one that serves.
         sha256: Signed digest of its ``release.json``, known from FETCH on.
         previous: The release that served when the update began; what ROLL_BACK returns to.
         proof: How the release did on this machine, known from PROVE on.
+        trial_began_at: When it began to serve (or to run unseen) on trial.
+        trial_after_visit: Number of the last visit before that.
+        waiting: What the state waits for, when the machine rests in it on purpose.
         ending: What the update came to, as far as it is known.
         reason: Why, when it did not end well; for the local screen only.
         problem: Kind of the first error, a fixed word; None when all went well.
         refuse: Whether ``version`` must not be tried again by itself.
     """
 
-    schema_: Literal["eyebright.update/1"] = Field(default="eyebright.update/1", alias="schema")
+    schema_: Literal["eyebright.update/2"] = Field(default="eyebright.update/2", alias="schema")
     state: State
     attempt: int = Field(default=1, ge=1)
     entered_at: AwareDatetime | None = None
     version: str | None = None
     sha256: str | None = None
+    use: Use = Use.SERVE
     previous: str | None = None
     proof: Proof | None = None
+    trial_began_at: AwareDatetime | None = None
+    trial_after_visit: int = 0
+    waiting: str = ""
     ending: Ending | None = None
     reason: str = ""
     problem: str | None = None
@@ -62,7 +73,7 @@ def read_record(home: UnitHome) -> UpdateRecord:
         return UpdateRecord.model_validate_json(home.update_file.read_bytes())
     except FileNotFoundError:
         return UpdateRecord(state=State.IDLE)
-    except ValidationError:
+    except (OSError, ValidationError):
         committed = read_receipt(home).active
         return UpdateRecord(
             state=State.ROLL_BACK,
@@ -73,7 +84,9 @@ def read_record(home: UnitHome) -> UpdateRecord:
 
 
 def recovered(record: UpdateRecord) -> UpdateRecord:
-    """Return where to go on when ``record`` was left by a process that died."""
+    """Return where to go on when ``record`` was left by a process that died, or that rested on purpose."""
+    if record.waiting:
+        return record.model_copy(update={"state": recovered_state(record.state, 0), "attempt": 1, "waiting": ""})
     state = recovered_state(record.state, record.attempt)
     if state is record.state:
         return record.model_copy(update={"attempt": record.attempt + 1})

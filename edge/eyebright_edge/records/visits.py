@@ -1,15 +1,18 @@
 """Visits: every step of one is on disk before the next begins.
 
-``opened`` (which release answers) → ``picture`` for each picture → ``closed`` (the answer). A visit that was never
-closed was interrupted; its pictures are still there. The release never changes inside a visit: it is bound to the one
-it was opened with.
+``opened`` (who, and which release answers) → ``checklist`` → ``received`` (a picture is safe on this unit) →
+``picture`` (what it said) … → ``closed`` (the answer) → ``exported`` (somebody printed or saved it).
+
+A visit that was never closed was interrupted; everything up to the last step is still there, and it can go on. The
+release never changes inside a visit: it is bound to the one it was opened with, and where that one is lost,
+``rebound`` names the next and every picture is judged again.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -29,15 +32,25 @@ class Visit:
         number: Its number on this unit, from 1.
         opened_at: When, ISO 8601.
         release: Version of the release that answers.
-        pictures: What was recorded of each picture, in order.
+        about: What was recorded when it was opened (and rebound): patient, technician, release, threshold, camera.
+        checklist: The answers; None until they are given.
+        received: Every picture that is safe on this unit, in order.
+        pictures: What was recorded of each picture that was judged, in order; a rebound visit has none of before.
+        skipped: Eyes that cannot be photographed.
         answer: What was recorded at the end; None while it is unfinished.
+        exported: How and when it was printed or saved, in order.
     """
 
     number: int
     opened_at: str
     release: str
+    about: Mapping[str, Any] = field(default_factory=dict)
+    checklist: Mapping[str, str] | None = None
+    received: tuple[Mapping[str, Any], ...] = ()
     pictures: tuple[Mapping[str, Any], ...] = ()
+    skipped: tuple[str, ...] = ()
     answer: Mapping[str, Any] | None = None
+    exported: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,27 +76,50 @@ class VisitJournal:
     Args:
         path: The journal file.
         clock: The present time, aware; needed to write.
+        journal: Another journal than a strict one at ``path``.
     """
 
-    def __init__(self, path: Path, clock: Callable[[], datetime] | None = None) -> None:
-        self._journal = Journal(path)
+    def __init__(
+        self, path: Path, clock: Callable[[], datetime] | None = None, *, journal: Journal | None = None
+    ) -> None:
+        self._journal = journal or Journal(path)
         self._clock = clock
 
-    def open(self, *, release: str) -> int:
-        """Begin a visit and return its number."""
+    def open(self, *, release: str, **about: Any) -> int:
+        """Begin a visit and return its number; ``about`` is kept with it."""
         # Numbered under the journal's own lock: two people at one unit must not write into each other's visit.
         opened = self._journal.append_after(
-            lambda: self._entry("opened", _next_number(self._journal.read()[0]), release=release)
+            lambda: self._entry("opened", _next_number(self._journal.read()[0]), release=release, **about)
         )
         return int(opened["visit"])
+
+    def answer_checklist(self, number: int, answers: Mapping[str, str]) -> None:
+        """Record the answers to the questions before the first picture."""
+        self._journal.append(self._entry("checklist", number, answers=dict(answers)))
+
+    def receive(self, number: int, facts: Mapping[str, Any]) -> None:
+        """Record that a picture is safe on this unit; ``eye`` and ``sha256`` are among the facts."""
+        self._journal.append(self._entry("received", number, **facts))
 
     def add_picture(self, number: int, facts: Mapping[str, Any]) -> None:
         """Record what one picture said."""
         self._journal.append(self._entry("picture", number, **facts))
 
+    def skip(self, number: int, eye: str) -> None:
+        """Record that an eye cannot be photographed."""
+        self._journal.append(self._entry("skipped", number, eye=eye))
+
+    def rebind(self, number: int, *, release: str, **about: Any) -> None:
+        """Record that another release answers this visit from here on, for all of its pictures."""
+        self._journal.append(self._entry("rebound", number, release=release, **about))
+
     def close(self, number: int, answer: Mapping[str, Any]) -> None:
         """Record the answer; ``verdict`` is one of the words a person reads."""
         self._journal.append(self._entry("closed", number, **answer))
+
+    def export(self, number: int, facts: Mapping[str, Any]) -> None:
+        """Record that somebody printed or saved the answer."""
+        self._journal.append(self._entry("exported", number, **facts))
 
     def visits(self) -> tuple[Visit, ...]:
         """Return all visits, oldest first."""
@@ -125,13 +161,29 @@ def _next_number(entries: Iterable[Mapping[str, Any]]) -> int:
 
 def _apply(found: dict[int, Visit], entry: Mapping[str, Any]) -> None:
     facts = {key: value for key, value in entry.items() if key not in ("event", "visit")}
-    number, event = int(entry["visit"]), entry["event"]
-    before = found.get(number, Visit(number=number, opened_at=str(entry["at"]), release=str(entry.get("release", ""))))
-    pictures = (*before.pictures, facts) if event == "picture" else before.pictures
-    found[number] = Visit(
-        number=number,
-        opened_at=before.opened_at,
-        release=before.release,
-        pictures=pictures,
-        answer=facts if event == "closed" else before.answer,
-    )
+    number, event, at = int(entry["visit"]), entry["event"], str(entry["at"])
+    # The line that opened a visit may be the one that the disk has spoilt: what came after it still counts.
+    before = found.get(number) or Visit(number=number, opened_at=at, release="")
+    found[number] = replace(before, **_change(before, str(event), facts))
+
+
+def _change(before: Visit, event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    match event:
+        case "opened":
+            return {"release": str(facts.get("release", "")), "about": facts}
+        case "rebound":
+            return {"release": str(facts["release"]), "about": {**before.about, **facts}, "pictures": ()}
+        case "checklist":
+            return {"checklist": facts["answers"]}
+        case "received":
+            return {"received": (*before.received, facts)}
+        case "picture":
+            return {"pictures": (*before.pictures, facts)}
+        case "skipped":
+            return {"skipped": (*before.skipped, str(facts["eye"]))}
+        case "closed":
+            return {"answer": facts}
+        case "exported":
+            return {"exported": (*before.exported, facts)}
+        case _:  # Written by a newer version: nothing this one may act on.
+            return {}

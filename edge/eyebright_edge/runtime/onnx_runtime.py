@@ -1,10 +1,11 @@
-"""ONNX Runtime on the CPU: the reference runtime, present on every unit.
+"""ONNX Runtime: on the CPU the reference runtime, present on every unit; on a GPU where its build has a provider.
 
 Settings, and why:
 
 * Two threads inside an operator, one operator at a time: a unit has few cores and screens one picture at a time.
 * Threads do not spin between pictures: a unit waits for people most of the time, often on a battery.
 * No memory arena and no memory pattern: one small static graph gains nothing from them that a unit could spare.
+* A provider that was asked for and not taken is refused. ONNX Runtime would go on with the CPU and say nothing.
 
 The graph's inputs and outputs are checked against the release contract when it is loaded, so that a wrong file is
 refused by name here and not by a shape error during a visit.
@@ -18,13 +19,18 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from eyebright_common.errors import ReleaseError
-from eyebright_common.release import MODEL_FILE
+from eyebright_common.errors import EyebrightError, ReleaseError
+from eyebright_common.release import MODEL_FILE, Precision
 from eyebright_edge.runtime.protocol import FloatArray
 
 _INPUT = "image"
 _OUTPUTS = ["logits", "cam"]
 _ERRORS_ONLY = 3
+_PROVIDERS = {
+    "onnxruntime-cpu": "CPUExecutionProvider",
+    "onnxruntime-cuda": "CUDAExecutionProvider",
+    "onnxruntime-tensorrt": "TensorrtExecutionProvider",
+}
 
 
 class OnnxRuntime:
@@ -33,22 +39,32 @@ class OnnxRuntime:
     Args:
         source: A release folder, or the path of a model file.
         threads: Threads inside one operator.
+        runtime: One of ``onnxruntime-cpu``, ``onnxruntime-cuda``, ``onnxruntime-tensorrt``.
 
     Raises:
         ReleaseError: the file is missing, is not an ONNX graph, or does not keep the contract.
+        EyebrightError: this machine cannot compute so.
     """
 
-    name = "onnxruntime-cpu"
+    precision: Precision = "fp32"
 
-    def __init__(self, source: Path, *, threads: int = 2) -> None:
+    def __init__(self, source: Path, *, threads: int = 2, runtime: str = "onnxruntime-cpu") -> None:
+        if not self.has(runtime):
+            raise EyebrightError(
+                "ONNX Runtime has no such provider here",
+                value=runtime,
+                fix=f"It has: {', '.join(onnxruntime.get_available_providers())}.",
+            )
         model = source / MODEL_FILE if source.is_dir() else source
-        self._session = _open_session(model, threads)
+        self.name = runtime
+        self.notices: tuple[str, ...] = ()
+        self._session = _open_session(model, threads, _PROVIDERS[runtime])
         self.image_size, self.classes = _check_contract(self._session, model)
 
     @staticmethod
-    def providers() -> tuple[str, ...]:
-        """Return what the installed ONNX Runtime can compute on."""
-        return tuple(onnxruntime.get_available_providers())
+    def has(runtime: str) -> bool:
+        """Whether the installed ONNX Runtime was built for it."""
+        return _PROVIDERS[runtime] in onnxruntime.get_available_providers()
 
     def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``logits [1, C]`` and ``cam [1, C, h, w]`` for ``image [1, 3, S, S]``, RGB, range 0–255."""
@@ -62,8 +78,12 @@ class OnnxRuntime:
         logits, cam = self._session.run(_OUTPUTS, {_INPUT: image})
         return logits, cam
 
+    def close(self) -> None:
+        """Let go of the session."""
+        self._session = None
 
-def _open_session(model: Path, threads: int) -> Any:
+
+def _open_session(model: Path, threads: int, provider: str) -> Any:
     if not model.is_file():
         raise ReleaseError("the release has no network", value=model, fix="Fetch the release again.")
     options = onnxruntime.SessionOptions()
@@ -74,12 +94,15 @@ def _open_session(model: Path, threads: int) -> Any:
     options.log_severity_level = _ERRORS_ONLY
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(str(model), options, providers=[provider])
     except Exception as error:
         # ONNX Runtime's exceptions share no base class: whatever it says about this file, the file is not usable.
         raise ReleaseError(
             "ONNX Runtime cannot load the network", value=f"{model} ({type(error).__name__})", fix="Fetch it again."
         ) from error
+    if provider not in session.get_providers():
+        raise EyebrightError("ONNX Runtime does not compute as asked on this machine", value=provider)
+    return session
 
 
 def _check_contract(session: Any, model: Path) -> tuple[int, int]:

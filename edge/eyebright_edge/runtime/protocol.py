@@ -7,6 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from eyebright_common.release import Precision
+
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -17,6 +19,8 @@ class Runtime(Protocol):
         name: Stable name of the runtime, e.g. ``onnxruntime-cpu``; stands in receipts and reports.
         classes: Number of classes C.
         image_size: Side S of the square input, pixels.
+        precision: What it computes in; decides how far golden cases may be apart.
+        notices: What a person must know about how this machine computes; empty when all is well.
     """
 
     @property
@@ -31,5 +35,16 @@ class Runtime(Protocol):
     def image_size(self) -> int:
         """Side S of the square input, pixels."""
 
+    @property
+    def precision(self) -> Precision:
+        """What it computes in."""
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What a person must know about how this machine computes."""
+
     def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``logits [1, C]`` and ``cam [1, C, h, w]`` for ``image [1, 3, S, S]``, RGB, range 0–255."""
+
+    def close(self) -> None:
+        """Let go of what is held; the runtime is not used afterwards."""

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import Any
 
-from eyebright_common.release import Release
+from eyebright_common.imaging import Quality
+from eyebright_common.release import Eye, ImageDecision, Release, Verdict
 from eyebright_edge.screening.advice import advice_for
+from eyebright_edge.screening.camera import measured_cameras
 from eyebright_edge.screening.picture import ScreenedPicture
 from eyebright_edge.screening.visit import ScreenedVisit
 
@@ -68,8 +72,42 @@ def release_facts(release: Release) -> dict[str, Any]:
     }
 
 
+def opened_facts(release: Release, *, camera: str = "") -> dict[str, Any]:
+    """Return what the visit journal keeps of the release that answers, so that no answer needs its files to be read."""
+    threshold = release.threshold
+    return {
+        "release_sha256": hashlib.sha256(release.to_json()).hexdigest(),
+        "task": release.task,
+        "modality": release.modality,
+        "threshold": {
+            "value": threshold.value,
+            "purpose": threshold.purpose,
+            "split": threshold.provenance.split,
+            "rule": threshold.provenance.rule,
+        },
+        "camera": camera,
+        "measured_cameras": list(measured_cameras(release)),
+        "research_use": release.notice,
+    }
+
+
 def record_facts(picture: ScreenedPicture, *, sha256: str | None) -> dict[str, Any]:
     """Return what the visit journal keeps of a picture: what it said, and the digest by which the file is found."""
-    facts = picture_facts(picture)
-    facts.pop("milliseconds")
-    return {**facts, "sha256": sha256}
+    return {**picture_facts(picture), "sha256": sha256, "camera": picture.camera}
+
+
+def recorded_picture(facts: Mapping[str, Any]) -> ScreenedPicture:
+    """Return a picture as the journal has it: everything but the pixels."""
+    quality = facts.get("quality")
+    return ScreenedPicture(
+        name=str(facts["name"]),
+        eye=Eye(facts["eye"]),
+        decision=ImageDecision(
+            verdict=Verdict(facts["verdict"]), score=facts["score"], reasons=tuple(facts.get("reasons", ()))
+        ),
+        quality=quality
+        and Quality(verdict=quality["verdict"], score=quality["score"], reasons=tuple(quality["reasons"])),
+        probabilities=facts.get("probabilities", {}),
+        sha256=facts.get("sha256"),
+        camera=str(facts.get("camera", "")),
+    )

@@ -38,6 +38,8 @@ class ScreenedPicture:
         attention_class: The referable class the map belongs to.
         milliseconds: Time spent, by step.
         fix: What to do about a picture that could not be read.
+        sha256: Digest of the file, where whoever holds the visit took it.
+        camera: What took the picture, as the file or the unit says; empty when unknown.
     """
 
     name: str
@@ -50,6 +52,8 @@ class ScreenedPicture:
     attention_class: str | None = None
     milliseconds: Mapping[str, float] = field(default_factory=dict)
     fix: str = ""
+    sha256: str | None = None
+    camera: str = ""
 
     @property
     def verdict(self) -> Verdict:

@@ -24,7 +24,7 @@ from eyebright_common.release import BOTH_EYES, Eye, Release
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.records import VisitJournal
 from eyebright_edge.runtime import Runtime
-from eyebright_edge.screening.facts import answer_facts, record_facts
+from eyebright_edge.screening.facts import answer_facts, opened_facts, record_facts
 from eyebright_edge.screening.overlay import overlay_attention
 from eyebright_edge.screening.picture import ScreenedPicture, refused_picture, screen_picture
 from eyebright_edge.screening.release import open_release
@@ -121,7 +121,8 @@ def hold_visit(
     record.close(answer_facts(visit))
     nameless = any(picture.eye is Eye.UNKNOWN for picture in visit.pictures)
     unnamed = "Say which eye each picture shows with --right and --left." if nameless else ""
-    return visit, tuple(notice for notice in (chosen.notice, unnamed, record.problem) if notice)
+    told = (chosen.notice, *chosen.runtime.notices, unnamed, record.problem)
+    return visit, tuple(notice for notice in told if notice)
 
 
 def _screened(chosen: ChosenRelease, path: Path, eye: Eye) -> ScreenedPicture:
@@ -150,8 +151,8 @@ class _Record:
         self._journal = VisitJournal(chosen.home.visits_file, clock) if chosen.home else None
         self._number: int | None = None
         if self._journal is not None:
-            journal = self._journal
-            self._number = self._keep(lambda: journal.open(release=chosen.release.version))
+            journal, release = self._journal, chosen.release
+            self._number = self._keep(lambda: journal.open(release=release.version, **opened_facts(release)))
 
     def add(self, picture: ScreenedPicture, path: Path) -> None:
         if self._journal is not None and self._number is not None:

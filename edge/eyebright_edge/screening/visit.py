@@ -9,12 +9,12 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from eyebright_common.release import BOTH_EYES, Eye, ImageDecision, PatientDecision, Verdict, decide_patient
 from eyebright_edge.screening.picture import ScreenedPicture
+from eyebright_edge.screening.retakes import RETAKES, tries_are_over
 
-RETAKES = 3
 _WORDS = {"right": Eye.RIGHT, "od": Eye.RIGHT, "r": Eye.RIGHT, "left": Eye.LEFT, "os": Eye.LEFT, "l": Eye.LEFT}
 
 
@@ -51,6 +51,7 @@ def decide_visit(
 
     At a unit both eyes are expected. Pictures of unknown laterality are judged beside them, so a finding in one refers
     the patient, and without any named eye the answer can be REFER or UNGRADABLE (an eye is missing), never NO REFERRAL.
+    An eye that has been tried often enough (``retakes`` pictures, fewer when the eye itself is the cause) refers too.
 
     Args:
         pictures: Every picture taken, unreadable ones included.
@@ -61,7 +62,21 @@ def decide_visit(
     by_eye: dict[Eye, list[ImageDecision]] = defaultdict(list)
     for picture in taken:
         by_eye[picture.eye].append(picture.decision)
-    return ScreenedVisit(pictures=taken, decision=decide_patient(by_eye, expected=expected, retakes=retakes))
+    decision = decide_patient(by_eye, expected=expected)
+    if retakes is not None:
+        over = [eye for eye in decision.eyes if eye.pictures and tries_are_over(by_eye[eye.eye], retakes=retakes)]
+        decision = _sent_on(decision, [eye.eye for eye in over])
+    return ScreenedVisit(pictures=taken, decision=decision)
+
+
+def _sent_on(decision: PatientDecision, eyes: list[Eye]) -> PatientDecision:
+    """Return the answer with these eyes past further tries; the reasons keep the order of ``decide_patient``."""
+    if not eyes:
+        return decision
+    found = [reason for reason in decision.reasons if reason.startswith("referable_finding")]
+    unclear = [reason for reason in decision.reasons if not reason.startswith("referable_finding")]
+    over = [f"ungradable_after_retakes:{eye}" for eye in eyes]
+    return replace(decision, verdict=Verdict.REFER, reasons=(*found, *over, *unclear))
 
 
 def eye_in_name(name: str) -> Eye:

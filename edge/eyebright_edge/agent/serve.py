@@ -1,0 +1,84 @@
+"""``eyebright edge agent``: the service put together from the unit's own settings, until somebody stops it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import FrameType
+
+from eyebright_edge.agent.home import UnitHome
+from eyebright_edge.agent.service import AgentService, ServiceManager
+from eyebright_edge.agent.settings import read_settings
+from eyebright_edge.agent.source import ReleaseSource
+from eyebright_edge.agent.transitions import State
+from eyebright_edge.agent.tuf_source import open_source
+from eyebright_edge.agent.update import Moment, Stopped, UpdateAgent
+from eyebright_edge.runtime import build_runtime
+
+
+def serve_unit(
+    home: UnitHome,
+    *,
+    places: tuple[str, ...] = (),
+    clock: Callable[[], datetime],
+    on_event: Callable[[str], None] = lambda line: None,
+) -> None:
+    """Keep a unit up to date until SIGTERM or SIGINT; what is interrupted by them is taken up again, uncounted.
+
+    Args:
+        home: The unit's home.
+        places: Where to look for releases; those of ``unit.json`` when empty.
+        clock: The machine's clock, aware.
+        on_event: Told in one line what each round came to.
+
+    Raises:
+        InputError: the unit has not been enrolled.
+    """
+    settings = read_settings(home)
+    manager = ServiceManager()
+
+    def onlooker(state: State, moment: Moment) -> None:
+        manager.moved()
+
+    def make_agent(source: ReleaseSource) -> UpdateAgent:
+        return UpdateAgent(
+            home,
+            task=settings.task,
+            source=source,
+            open_runtime=build_runtime,
+            clock=clock,
+            onlooker=onlooker,
+            trial=settings.trial,
+            budget=settings.budget,
+        )
+
+    def open_place(place: str) -> AbstractContextManager[ReleaseSource]:
+        return open_source(home, place, now=clock())
+
+    def told(line: str) -> None:
+        manager.moved()
+        manager.tell(f"STATUS={line}")
+        on_event(line)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _stop)
+    service = AgentService(
+        home,
+        places=places or settings.places,
+        open_place=open_place,
+        make_agent=make_agent,
+        clock=clock,
+        on_event=told,
+    )
+    manager.tell("READY=1")
+    try:
+        service.run()
+    except Stopped:
+        manager.tell("STOPPING=1")
+        on_event("stopped; what was interrupted goes on at the next start")
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
