@@ -1,5 +1,9 @@
 """Many arrays as one run of bytes, for a transport that pays per array.
 
+Flower sends every array as objects of its own, each with its own request: a student of 300 arrays costs 600 of them
+in each direction and minutes of waiting. Packed, it is a few pieces of 5 MiB. Packing happens at the edges of the two
+processes that speak over it; the app and the rounds see plain arrays, and so do the audit log and the reply gate.
+
 Layout: length of the header (8 bytes, little endian), the header (JSON: name, dtype and shape of each array, in
 order), then the arrays' bytes one after the other, little endian, C order. No pickle, no compression: what arrives can
 be no larger than what was sent, and a header that does not fit its bytes is refused.
@@ -9,12 +13,15 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from eyebright_common.errors import InputError
 
+PACKED = "packed-1"
 _LENGTH_BYTES = 8
 _KINDS = frozenset("fiub")
 _LONGEST = 2**31  # of one axis; what fits memory is checked against the bytes that came
@@ -48,6 +55,43 @@ def unpack_arrays(packed: bytes) -> dict[str, np.ndarray]:
     if begins != len(packed):
         raise InputError("packed arrays are followed by something else", value=len(packed) - begins)
     return arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MessagePacker:
+    """Packs what a message holds, given Flower's three classes: this package does without Flower.
+
+    Attributes:
+        array: ``flwr.app.Array``.
+        array_record: ``flwr.app.ArrayRecord``.
+        content: ``flwr.app.RecordDict``.
+    """
+
+    array: Callable[[np.ndarray], Any]
+    array_record: Callable[[dict[str, Any]], Any]
+    content: Callable[[dict[str, Any]], Any]
+
+    def packed(self, content: Any) -> Any:
+        """Return a message's content with the arrays of each record as one."""
+        runs = {
+            name: pack_arrays({key: array.numpy() for key, array in record.items()})
+            for name, record in content.array_records.items()
+            if record
+        }
+        return self._with(content, {n: {PACKED: np.frombuffer(run, dtype=np.uint8)} for n, run in runs.items()})
+
+    def unpacked(self, content: Any) -> Any:
+        """Return a message's content with its arrays apart; what was not packed is left as it is.
+
+        Raises:
+            InputError: packed arrays that cannot be read.
+        """
+        found = {name: record for name, record in content.array_records.items() if list(record) == [PACKED]}
+        return self._with(content, {n: unpack_arrays(r[PACKED].numpy().tobytes()) for n, r in found.items()})
+
+    def _with(self, content: Any, arrays: Mapping[str, Mapping[str, np.ndarray]]) -> Any:
+        records = {n: self.array_record({k: self.array(a) for k, a in some.items()}) for n, some in arrays.items()}
+        return self.content({**dict(content.items()), **records})
 
 
 def _little(array: np.ndarray) -> np.ndarray:

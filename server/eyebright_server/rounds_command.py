@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +11,10 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from eyebright_common.errors import FederationError, InputError
+from eyebright_common.errors import InputError
 
 if TYPE_CHECKING:
+    from eyebright_server.distribution.operator_folder import ServerSettings
     from eyebright_server.federation.records import FederationEvent, FederationResult
     from eyebright_server.federation.run_folder import RunFolder
     from eyebright_server.records import Records
@@ -30,7 +31,12 @@ def start(
     folder: Folder,
     name: Name,
     plan: Annotated[Path, typer.Option(help="The plan, a JSON file.")],
-    site: Annotated[list[Path] | None, typer.Option(help="A hospital's site folder; repeat, in order.")] = None,
+    hospital: Annotated[
+        list[str] | None, typer.Option(help="Only this hospital; repeat. Default: all that have joined.")
+    ] = None,
+    site: Annotated[
+        list[Path] | None, typer.Option(help="Rehearse with this site folder instead of hospitals; repeat, in order.")
+    ] = None,
     release: Annotated[Path | None, typer.Option(help="Begin with the student of this release.")] = None,
     weights: Annotated[Path | None, typer.Option(help="With --release: student.safetensors of its run.")] = None,
     quorum: Annotated[int | None, typer.Option(help="Fewest replies to average. Default: half.")] = None,
@@ -41,20 +47,21 @@ def start(
     smallest_count: Annotated[int, typer.Option(help="Hide table cells between 1 and below this.")] = 5,
     as_json: AsJson = False,
 ) -> None:
-    """Write a run down, sign its plan and run its rounds with the hospitals in --site."""
+    """Write a run down, sign its plan and run its rounds over the SuperLink, or with the folders in --site."""
     from eyebright_common.plan import Plan
     from eyebright_server.federation.rules import RoundRules
     from eyebright_server.federation.run_folder import RunFolder, runs_folder
     from eyebright_server.federation.warm_start import fresh_student, released_student
 
-    if not site:
-        raise InputError("no hospital is named", fix="Give every hospital's folder with --site.")
+    if site and hospital:
+        raise InputError("--site and --hospital do not go together", fix="Rehearse with folders, or ask hospitals.")
     if (release is None) != (weights is None):
         raise InputError("--release and --weights go together", fix="Give both, or neither.")
     rules = RoundRules(
         quorum=quorum, attempts=attempts, patience=patience, round_budget=budget, smallest_count=smallest_count
     )
-    rules.quorum_of(len(site))
+    participants = () if site else _participants(folder, hospital or ())
+    rules.quorum_of(len(site or participants))
     try:
         asked = Plan.from_json(plan.read_bytes())
     except OSError as error:
@@ -64,8 +71,8 @@ def start(
         runs_folder(_operator(folder)) / name,
         plan=asked,
         initial=begun,
-        sites=tuple(site),
-        hospitals=len(site),
+        sites=tuple(site or ()),
+        participants=participants,
         deadline_s=deadline_s,
         rules=rules,
     )
@@ -131,24 +138,36 @@ def _go_on(folder: Path, run: RunFolder, *, as_json: bool) -> None:
     from eyebright_server.federation import run_federation
     from eyebright_server.federation.checkpoint import to_bytes
     from eyebright_server.federation.run_folder import STUDENT, plan_signer
+    from eyebright_server.superlink.credentials import superlink_access
+    from eyebright_server.superlink.federate import federate
 
-    if not run.settings.sites:
-        raise FederationError("this run has no site folders", value=run.folder.name, fix="Start it with --site.")
     console = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-    with _records(folder) as records:
-        result = run_federation(
-            plan=run.plan,
-            initial=run.initial(),
-            sites=[Path(site) for site in run.settings.sites],
-            checkpoint=run.checkpoint,
-            on_event=lambda event: _tell(console, event),
-            deadline_s=run.settings.deadline_s,
-            rules=run.rules,
-            records=records,
-            signature=plan_signer(folder).sign(run.plan),
-        )
+    settings = run.settings
+    with run.locked(), _records(folder) as records:
+        common: dict[str, Any] = {
+            "plan": run.plan,
+            "initial": run.initial(),
+            "checkpoint": run.checkpoint,
+            "on_event": lambda event: _tell(console, event),
+            "deadline_s": settings.deadline_s,
+            "rules": run.rules,
+            "records": records,
+            "signature": plan_signer(folder).sign(run.plan),
+        }
+        if settings.sites:
+            result = run_federation(sites=[Path(site) for site in settings.sites], **common)
+        else:
+            access = superlink_access(folder, _settings(folder))
+            result = federate(access=access, participants=settings.participants, **common)
     write_bytes(run.folder / STUDENT, to_bytes(result.weights))
     _show_result(run, result, as_json=as_json)
+
+
+def _participants(folder: Path, names: Collection[str]) -> tuple[int, ...]:
+    from eyebright_server.superlink.federate import participants_of
+
+    with _records(folder) as records:
+        return participants_of(records, names)
 
 
 def _show_result(run: RunFolder, result: FederationResult, *, as_json: bool) -> None:
@@ -205,12 +224,16 @@ def _operator(folder: Path) -> Path:
     return folder
 
 
-def _records(folder: Path) -> Records:
+def _settings(folder: Path) -> ServerSettings:
     from eyebright_server.distribution.operator_folder import ServerSettings
+
+    return ServerSettings.model_validate_json((_operator(folder) / "server.json").read_bytes())
+
+
+def _records(folder: Path) -> Records:
     from eyebright_server.records import Records
 
-    settings = ServerSettings.model_validate_json((_operator(folder) / "server.json").read_bytes())
-    return Records.open(settings.records_url or folder / "records.sqlite")
+    return Records.open(_settings(folder).records_url or folder / "records.sqlite")
 
 
 def _console() -> Console:

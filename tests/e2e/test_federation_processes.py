@@ -2,91 +2,92 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import socket
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import pytest
 
-from eyebright_client.audit import read_audit
-from eyebright_common.errors import InputError
-from eyebright_learning.models import build_student
-from eyebright_server.federation import run_federation
-from eyebright_server.federation.records import FederationEvent, FederationResult
-from eyebright_server.superlink.federate import federate
-from eyebright_server.superlink.nginx import find_nginx
-from eyebright_simulations.federation_demo.demo import RunningFederation, running_federation
+from contract_runs import everything
+from driver_contract import DriverContract
+from eyebright_server.distribution.operator_folder import ServerSettings
+from eyebright_server.federation import FederationResult, RoundRules, run_federation
+from eyebright_server.federation.warm_start import fresh_student
+from eyebright_server.records import LedgerEntry, Records
+from eyebright_server.superlink.credentials import superlink_access
+from eyebright_server.superlink.federate import federate, participants_of
+from eyebright_simulations.federation_demo.demo import RunningFederation
+from real_federation import Crossings, ledger_of_the_last_run
 
-pytestmark = [pytest.mark.slow, pytest.mark.kill]
-HOSPITALS = 3
-
-
-@pytest.fixture(scope="module")
-def federation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningFederation]:
-    try:
-        find_nginx()
-    except InputError:
-        pytest.skip("nginx is not installed (Debian: apt-get install nginx-light)")
-    with running_federation(tmp_path_factory.mktemp("federation"), hospitals=HOSPITALS, rounds=2) as running:
-        yield running
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def undisturbed(federation: RunningFederation, tmp_path_factory: pytest.TempPathFactory) -> FederationResult:
-    """The same rounds in this process, over the same hospitals' folders."""
-    return in_one_process(federation, tmp_path_factory.mktemp("undisturbed") / "rounds")
+def four_hospitals(federation: RunningFederation) -> Iterator[RunningFederation]:
+    """Two hospitals that take part, one that has not agreed, one whose pictures are damaged."""
+    spoilt = {federation.sites[2] / "policy.json": b"{}", federation.sites[3] / "train.npz": b"not a zip"}
+    before = {path: path.read_bytes() for path in spoilt}
+    for path, content in spoilt.items():
+        path.write_bytes(content)
+    yield federation
+    for path, content in before.items():
+        path.write_bytes(content)
 
 
-def initial(federation: RunningFederation) -> dict[str, np.ndarray]:
-    plan = federation.plan
-    student = build_student(plan.student, classes=len(plan.classes), seed=plan.seed)
-    return {name: tensor.detach().cpu().numpy() for name, tensor in student.state_dict().items()}
+@pytest.fixture(scope="module")
+def crossings(four_hospitals: RunningFederation) -> Crossings:
+    return Crossings(four_hospitals, 0)
 
 
-def in_one_process(
-    federation: RunningFederation, checkpoint: Path, on_event: Callable[[FederationEvent], None] = lambda event: None
-) -> FederationResult:
-    return run_federation(
-        plan=federation.plan,
-        initial=initial(federation),
-        sites=[home / "site" for home in federation.homes.values()],
-        checkpoint=checkpoint,
-        on_event=on_event,
-    )
+@pytest.fixture(scope="module")
+def told(
+    four_hospitals: RunningFederation,
+    crossings: Crossings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, Any]:
+    def run(folder: Path, fresh: bool, rules: RoundRules) -> FederationResult:
+        return over_superlink(four_hospitals, folder, rules)
+
+    def ledger(folder: Path) -> Sequence[LedgerEntry]:
+        return ledger_of_the_last_run(four_hospitals)
+
+    return everything(run, ledger, tmp_path_factory.mktemp("superlink"))
 
 
-def over_superlink(
-    federation: RunningFederation, checkpoint: Path, on_event: Callable[[FederationEvent], None] = lambda event: None
-) -> FederationResult:
-    return federate(
-        access=federation.access,
-        plan=federation.plan,
-        initial=initial(federation),
-        hospitals=HOSPITALS,
-        checkpoint=checkpoint,
-        on_event=on_event,
-        deadline_s=120.0,
-    )
+class TestOverTheSuperLink(DriverContract):
+    """The driver's contract over the real SuperLink, SuperNodes and workers."""
+
+    def test_the_weights_are_those_of_rounds_in_one_process(self, told, four_hospitals, tmp_path):
+        found = run_federation(
+            plan=four_hospitals.plan,
+            initial=fresh_student(four_hospitals.plan),
+            sites=four_hospitals.sites,
+            checkpoint=tmp_path,
+        )
+        assert [record.weights_sha256 for record in found.rounds] == told["straight"]["weights"]
+
+    def test_every_crossing_stands_in_the_log_of_the_hospital(self, told, crossings):
+        asked = ["query", "train", "evaluate", "train", "evaluate"]
+        expected = [(kind, way, "ok") for kind in asked for way in ("in", "out")]
+        assert crossings.seen()[: len(expected)] == expected
 
 
-def assert_same_rounds(found: FederationResult, expected: FederationResult) -> None:
-    assert [record.accepted for record in found.rounds] == [record.accepted for record in expected.rounds]
-    assert [record.weights_sha256 for record in found.rounds] == [r.weights_sha256 for r in expected.rounds]
-
-
-def test_rounds_end_with_the_weights_of_rounds_in_one_process_and_stand_in_every_log(federation, undisturbed, tmp_path):
-    before = {name: len(read_audit(home / "site").lines) for name, home in federation.homes.items()}
-    found = over_superlink(federation, tmp_path / "rounds")
-    assert_same_rounds(found, undisturbed)
-    assert found.rounds[-1].accepted == (0, 1, 2)
-    for name, home in federation.homes.items():
-        said = [(line.kind, line.direction, line.outcome) for line in read_audit(home / "site").lines[before[name] :]]
-        asked = [("query", 1), ("train", 1), ("evaluate", 1), ("train", 2), ("evaluate", 2)]
-        assert said == [(kind, way, "ok") for kind, _ in asked for way in ("in", "out")]
+def over_superlink(federation: RunningFederation, folder: Path, rules: RoundRules) -> FederationResult:
+    operator = federation.operator
+    settings = ServerSettings.model_validate_json((operator / "server.json").read_bytes())
+    with Records.open(operator / "records.sqlite") as records:
+        return federate(
+            access=superlink_access(operator, settings),
+            plan=federation.plan,
+            initial=fresh_student(federation.plan),
+            participants=participants_of(records),
+            checkpoint=folder,
+            records=records,
+            deadline_s=150.0,
+            rules=rules,
+        )
 
 
 REFUSED = [
@@ -132,32 +133,6 @@ def test_the_refused_routes_do_answer_on_the_operator_s_loopback(federation):
 def test_the_task_queue_is_closed_without_the_operator_s_secret(federation):
     status, _ = asked(federation.server.facts["superlink"], "POST /v1/runtime/acquire-task", authority(federation))
     assert status in {401, 403}
-
-
-def victim(federation: RunningFederation, program: str) -> int:
-    """Return the process that runs as ``program`` now; one that was killed has another number later."""
-    owner = federation.server if program in {"superlink", "nginx"} else next(iter(federation.hospitals.values()))
-    children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()
-    named = {"superlink": "flower-superlink", "nginx": "nginx", "supernode": "flower-supernode", "worker": "worker"}
-    (found,) = [int(pid) for pid in children if named[program] in Path(f"/proc/{pid}/cmdline").read_text()]
-    return found
-
-
-@pytest.mark.parametrize("programs", [("nginx", "worker"), ("supernode",), ("superlink",)], ids="-".join)
-def test_programs_killed_between_two_rounds_come_back_and_the_rounds_end_the_same(
-    federation, undisturbed, tmp_path, programs
-):
-    killed: dict[str, int] = {}
-
-    def kill_once(event: FederationEvent) -> None:
-        if event.kind == "round_finished" and not killed:
-            killed.update({program: victim(federation, program) for program in programs})
-            for pid in killed.values():
-                os.kill(pid, signal.SIGKILL)
-
-    assert_same_rounds(over_superlink(federation, tmp_path / "rounds", kill_once), undisturbed)
-    assert killed
-    assert all(victim(federation, program) != pid for program, pid in killed.items())
 
 
 def authority(federation: RunningFederation) -> str:

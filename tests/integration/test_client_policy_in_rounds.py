@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eyebright_client.policy import asked_plans, pause, resume
+from eyebright_client.policy import asked_plans, pause, resume, spent
 from eyebright_common.errors import FederationError
 from eyebright_server.federation import FederationResult, run_federation
 from tiny_federation import tiny_initial, tiny_plan, tiny_site
@@ -66,3 +66,18 @@ def test_a_plan_nobody_approved_is_kept_for_a_person_to_read(tmp_path):
     with pytest.raises(FederationError):
         rounds(tmp_path, "rounds", [site])
     assert asked_plans(site) == {PLAN.digest(): PLAN}
+
+
+def test_a_plan_that_keeps_a_rule_is_followed_although_nobody_wrote_down_its_digest(tmp_path, sites):
+    with_policy(sites[0], approved_plans=[], approved_rules=[{"students": ["mobilenet_v2"], "max_local_epochs": 1}])
+    with_policy(sites[1], approved_plans=[], approved_rules=[{"students": ["resnet18"]}])
+    (record,) = rounds(tmp_path, "rounds", sites).rounds
+    assert (record.refused, record.accepted) == ((1,), (0,))
+
+
+def test_a_plan_beyond_the_privacy_budget_is_refused_and_what_is_trained_for_is_written_down(tmp_path, sites):
+    with_policy(sites[0], privacy_budget={"epsilon": 1.0})
+    (record,) = rounds(tmp_path, "rounds", sites).rounds
+    assert (record.refused, record.accepted) == ((0,), (1,))
+    assert spent(sites[0]) == {}
+    assert {digest: cost.rounds for digest, cost in spent(sites[1]).items()} == {PLAN.digest(): 1}

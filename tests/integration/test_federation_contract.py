@@ -1,6 +1,6 @@
-"""What every way of reaching hospitals must do: one suite over the grid in this process and Flower's simulation engine.
+"""The driver's contract over the grid in this process and Flower's simulation engine.
 
-The SuperLink is held to the same by ``tests/e2e/test_federation_processes.py``.
+Over the real SuperLink: ``tests/e2e/test_federation_processes.py``.
 """
 
 import json
@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from driver_contract import DriverContract
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 
@@ -25,32 +27,5 @@ def told(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return found
 
 
-def test_who_can_takes_part_and_the_others_are_named(told: dict[str, Any]) -> None:
-    for record in told["straight"]["rounds"]:
-        assert record["accepted"] == [0, 1]
-        assert record["refused"] == [2]
-        assert record["quarantined"] == [[3, "site_unusable"]]
-
-
-def test_a_run_in_two_halves_ends_with_the_weights_of_one_in_one_piece(told: dict[str, Any]) -> None:
-    assert told["first half"]["ended"] == "round_budget"
-    assert told["both halves"]["resumed_after"] == 1
-    assert told["both halves"]["weights"] == told["straight"]["weights"]
-
-
-def test_bytes_are_counted_alike_in_every_round(told: dict[str, Any]) -> None:
-    (first_up, _), (second_up, _) = (record["bytes"] for record in told["straight"]["rounds"])
-    assert 0 < second_up <= first_up, "the first round also asks who is there"
-
-
-def test_the_ledger_has_each_accepted_reply_once(told: dict[str, Any]) -> None:
-    for name in ("straight", "both halves"):
-        ledger = told[name]["ledger"]
-        assert ledger["reply-accepted"] == 2 * 2
-        assert ledger["round-aggregated"] == ledger["round-closed"] == 2
-
-
-def test_a_round_without_a_quorum_is_repeated_and_then_not_averaged(told: dict[str, Any]) -> None:
-    assert "round 1 has no quorum: 2 of 4 hospitals, 3 needed" in told["lost"]
-    assert "hospital 2: plan_refused" in told["lost"]
-    assert "hospital 3: site_unusable" in told["lost"]
+class TestOverFolders(DriverContract):
+    """Hospitals are folders on this machine."""

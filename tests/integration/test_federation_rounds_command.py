@@ -8,9 +8,11 @@ import pytest
 from safetensors.numpy import save_file
 
 from command_line import run_command
-from eyebright_common.errors import InputError
+from eyebright_common.errors import FederationError, InputError
 from eyebright_common.release import read_release
 from eyebright_learning.models import build_student
+from eyebright_server.federation.rules import RoundRules
+from eyebright_server.federation.run_folder import RunFolder
 from eyebright_server.federation.warm_start import fresh_student, released_student
 from eyebright_server.release.export import export_student
 from tiny_federation import tiny_plan, tiny_site
@@ -141,3 +143,30 @@ def golden_is_of_this_graph(release: Path) -> None:
     ]
     (release / "release.json").write_text(json.dumps(told))
     read_release(release)
+
+
+def test_rounds_over_the_superlink_need_hospitals_that_have_joined(
+    operator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.json").write_text(tiny_plan().canonical_json())
+    words = ("server", "rounds", "start", operator, "nobody", "--plan", tmp_path / "plan.json")
+    code, _, err = run_command(capsys, *words)
+    assert code == 2
+    assert "no hospital has joined" in err
+    code, _, err = run_command(capsys, *words, "--hospital", "north", "--site", tmp_path)
+    assert code == 2
+    assert "--site and --hospital do not go together" in err
+
+
+def test_a_run_that_another_process_runs_is_left_alone(operator: Path, tmp_path: Path) -> None:
+    run = RunFolder.create(
+        tmp_path / "busy",
+        plan=tiny_plan(),
+        initial={},
+        participants=(0, 1),
+        deadline_s=None,
+        rules=RoundRules(),
+    )
+    assert RunFolder.open(tmp_path / "busy").settings.hospitals == 2
+    with run.locked(), pytest.raises(FederationError, match="another process runs this run"), run.locked():
+        pass

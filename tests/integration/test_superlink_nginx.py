@@ -57,4 +57,4 @@ def test_keys_and_secret_are_the_operator_s_alone_and_survive_a_second_start(ope
     prepare_credentials(operator)
     assert [path.read_bytes() for path in secrets] == before
     assert {path.stat().st_mode & 0o777 for path in secrets} == {0o600}
-    assert before[2].decode() not in repr(superlink_access(operator))
+    assert before[2].decode() not in repr(superlink_access(operator.folder, operator.settings))

@@ -1,4 +1,4 @@
-"""The runs of the driver's contract, over one backend; run as a process, it prints what came of them as JSON.
+"""The runs of the driver's contract, over any backend; as a process, over one of this machine, it prints what came.
 
 python contract_runs.py BACKEND FOLDER
 """
@@ -9,17 +9,20 @@ import json
 import logging
 import sys
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from eyebright_common.errors import FederationError
-from eyebright_common.plan import Plan
 from eyebright_server.federation import FederationResult, RoundRules, run_federation
 from eyebright_server.federation.rounds import LEDGER
-from eyebright_server.records import Records
+from eyebright_server.records import LedgerEntry, Records
 from tiny_federation import tiny_initial, tiny_plan, tiny_site
 
 PLAN = tiny_plan(rounds=2)
+# Runs a plan's rounds in a folder under rules, over fresh hospitals if the second argument says so.
+Run = Callable[[Path, bool, RoundRules], FederationResult]
+Ledger = Callable[[Path], Sequence[LedgerEntry]]
 
 
 def four_sites(folder: Path) -> list[Path]:
@@ -29,22 +32,13 @@ def four_sites(folder: Path) -> list[Path]:
     return sites
 
 
-def run(backend: str, folder: Path, sites: list[Path], rules: RoundRules, plan: Plan = PLAN) -> FederationResult:
-    return run_federation(
-        plan=plan, initial=tiny_initial(plan), sites=sites, checkpoint=folder, backend=backend, rules=rules
-    )
-
-
-def facts(result: FederationResult, folder: Path) -> dict[str, Any]:
-    with Records.open(folder / LEDGER) as records:
-        records.verify_ledger()
-        entries = records.ledger()
+def facts(result: FederationResult, entries: Sequence[LedgerEntry]) -> dict[str, Any]:
     return {
         "rounds": [
             {
-                "accepted": record.accepted,
-                "refused": record.refused,
-                "quarantined": [(s.site, s.reason) for s in record.quarantined],
+                "accepted": list(record.accepted),
+                "refused": list(record.refused),
+                "quarantined": [[s.site, s.reason] for s in record.quarantined],
                 "bytes": (record.bytes_up, record.bytes_down),
                 "n": record.metrics["n"],
             }
@@ -57,22 +51,39 @@ def facts(result: FederationResult, folder: Path) -> dict[str, Any]:
     }
 
 
-def everything(backend: str, folder: Path) -> dict[str, Any]:
+def everything(run: Run, ledger: Ledger, folder: Path) -> dict[str, Any]:
     quorum, told = RoundRules(quorum=2), {}
-    straight = run(backend, folder / "straight", four_sites(folder / "a"), quorum)
-    told["straight"] = facts(straight, folder / "straight")
-    sites = four_sites(folder / "b")
-    first = run(backend, folder / "halves", sites, RoundRules(quorum=2, round_budget=1))
-    told["first half"] = facts(first, folder / "halves")
-    told["both halves"] = facts(run(backend, folder / "halves", sites, quorum), folder / "halves")
+    told["straight"] = facts(run(folder / "straight", True, quorum), ledger(folder / "straight"))
+    first = run(folder / "halves", True, RoundRules(quorum=2, round_budget=1))
+    told["first half"] = facts(first, ledger(folder / "halves"))
+    told["both halves"] = facts(run(folder / "halves", False, quorum), ledger(folder / "halves"))
     try:
-        run(backend, folder / "lost", four_sites(folder / "c"), RoundRules(quorum=3))
+        run(folder / "lost", True, RoundRules(quorum=3))
         told["lost"] = "a round without a quorum was averaged"
     except FederationError as error:
         told["lost"] = str(error)
     return told
 
 
+def over_folders(backend: str) -> Run:
+    """Run over folders on this machine; fresh hospitals are made beside the run."""
+
+    def run(folder: Path, fresh: bool, rules: RoundRules) -> FederationResult:
+        place = folder.with_name(f"{folder.name}-sites")
+        sites = four_sites(place) if fresh else [place / f"{i}" for i in range(4)]
+        return run_federation(
+            plan=PLAN, initial=tiny_initial(PLAN), sites=sites, checkpoint=folder, backend=backend, rules=rules
+        )
+
+    return run
+
+
+def ledger_beside(folder: Path) -> Sequence[LedgerEntry]:
+    with Records.open(folder / LEDGER) as records:
+        records.verify_ledger()
+        return records.ledger()
+
+
 if __name__ == "__main__":
     logging.disable(logging.CRITICAL)
-    sys.stdout.write(json.dumps(everything(sys.argv[1], Path(sys.argv[2]))))
+    sys.stdout.write(json.dumps(everything(over_folders(sys.argv[1]), ledger_beside, Path(sys.argv[2]))))

@@ -11,7 +11,8 @@ from flwr.supercore.differential_privacy import compute_clip_model_update, compu
 from eyebright_common import exchange
 from eyebright_common.errors import InputError
 from eyebright_common.plan import PlanPrivacy
-from eyebright_server.federation.privacy import PrivateAveraging, epsilon_of, noise_secret, rho_of
+from eyebright_common.privacy_cost import epsilon_of, rho_of
+from eyebright_server.federation.privacy import PrivateAveraging, noise_secret
 from eyebright_server.federation.records import Arrays, Reply
 from eyebright_server.federation.rounds import over
 from eyebright_server.federation.rules import RoundRules

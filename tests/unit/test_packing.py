@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eyebright_common.errors import InputError
-from eyebright_common.packing import pack_arrays, unpack_arrays
+from eyebright_common.packing import PACKED, MessagePacker, pack_arrays, unpack_arrays
 
 ARRAYS = {
     "weight": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -63,3 +63,25 @@ def test_every_cut_is_noticed() -> None:
     for length in range(len(whole)):
         with pytest.raises(InputError, match="packed arrays"):
             unpack_arrays(whole[:length])
+
+
+def test_a_message_s_arrays_travel_as_one_and_come_back_record_by_record() -> None:
+    from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+
+    packer = MessagePacker(array=Array, array_record=ArrayRecord, content=RecordDict)
+    student = {"weight": np.arange(6, dtype=np.float32), "mean": np.array([1.5], dtype=np.float64)}
+    content = RecordDict(
+        {
+            "arrays": ArrayRecord({name: Array(array) for name, array in student.items()}),
+            "none": ArrayRecord(),
+            "config": ConfigRecord({"round": 1}),
+        }
+    )
+    travelling = packer.packed(content)
+    assert list(travelling["arrays"]) == [PACKED]
+    back = packer.unpacked(travelling)
+    assert {name: array.numpy().tolist() for name, array in back["arrays"].items()} == {
+        name: array.tolist() for name, array in student.items()
+    }
+    assert dict(back["config"]) == {"round": 1}
+    assert list(packer.unpacked(content)["arrays"]) == list(student), "what was not packed is left as it is"

@@ -36,7 +36,18 @@ from flwr.common.serde import recorddict_to_proto
 from eyebright_client.app.site import Site
 from eyebright_client.app.work import evaluate_global, measure_statistics, train_round
 from eyebright_client.audit import Crossing, record
-from eyebright_client.policy import Policy, approve, approve_signature, note_asked, read_policy, refuse_while_paused
+from eyebright_client.policy import (
+    Policy,
+    approve,
+    approve_signature,
+    keep_to_budget,
+    note_asked,
+    note_spent,
+    read_policy,
+    refuse_while_paused,
+    spent,
+)
+from eyebright_client.policy.limits import within_limits
 from eyebright_common import exchange
 from eyebright_common.errors import EyebrightError, InputError, PlanRefused
 from eyebright_common.exchange import Refusal
@@ -100,7 +111,11 @@ def _answer(handler: Handler, sites: tuple[str, ...], message: Message, context:
 
 def _train(site: Site, request: _Request) -> RecordDict:
     policy = _consent(site, request)
-    trained = train_round(site, request.plan, request.arrays, round_number=request.round, threads=policy.threads)
+    note_spent(site.folder, request.plan, request.round)
+    with within_limits(policy) as device:
+        trained = train_round(
+            site, request.plan, request.arrays, round_number=request.round, threads=policy.threads, device=device
+        )
     numbers: dict[str, MetricRecordValues] = {
         exchange.NUM_EXAMPLES: trained.examples,
         exchange.STEPS: trained.steps,
@@ -116,7 +131,8 @@ def _train(site: Site, request: _Request) -> RecordDict:
 
 def _measure(site: Site, request: _Request) -> RecordDict:
     policy = _consent(site, request)
-    measured, images = measure_statistics(site, request.plan, request.arrays, threads=policy.threads)
+    with within_limits(policy) as device:
+        measured, images = measure_statistics(site, request.plan, request.arrays, threads=policy.threads, device=device)
     arrays = ArrayRecord({name: Array(array) for name, array in measured.items()})
     metrics = MetricRecord({exchange.NUM_EXAMPLES: images, exchange.SITE_INDEX: site.index})
     return RecordDict({exchange.ARRAYS: arrays, exchange.METRICS: metrics, exchange.CONFIG: _echo(request)})
@@ -126,7 +142,10 @@ def _evaluate(site: Site, request: _Request) -> RecordDict:
     policy = _consent(site, request)
     if "counts" not in policy.fields:
         raise PlanRefused("counts may not leave this hospital")
-    found = evaluate_global(site, request.plan, request.arrays, round_number=request.round, threads=policy.threads)
+    with within_limits(policy) as device:
+        found = evaluate_global(
+            site, request.plan, request.arrays, round_number=request.round, threads=policy.threads, device=device
+        )
     numbers: dict[str, MetricRecordValues] = {
         exchange.NUM_EXAMPLES: site.rows("validation"),
         exchange.SITE_INDEX: site.index,
@@ -159,6 +178,7 @@ def _consent(site: Site, request: _Request) -> Policy:
     refuse_while_paused(site.folder)
     now = datetime.now()  # noqa: DTZ005  # the policy's hours are those of the clock on the hospital's wall
     approve(policy, request.plan, round_number=request.round, rows=site.rows("train"), now=now)
+    keep_to_budget(policy.privacy_budget, request.plan, spent(site.folder))
     return policy
 
 

@@ -78,8 +78,11 @@ class TrainedStudent:
     losses: dict[str, float]
 
 
-def load_student(plan: Plan, arrays: dict[str, np.ndarray]) -> Student:
-    """Return the plan's student with the given weights; step counters start at zero.
+CPU = torch.device("cpu")
+
+
+def load_student(plan: Plan, arrays: dict[str, np.ndarray], device: torch.device = CPU) -> Student:
+    """Return the plan's student with the given weights, on ``device``; step counters start at zero.
 
     Raises:
         InputError: the arrays are not those of this student.
@@ -93,7 +96,7 @@ def load_student(plan: Plan, arrays: dict[str, np.ndarray]) -> Student:
     if wrong:
         raise InputError("the weights sent are not those of the plan's student", value=wrong[0])
     student.load_state_dict({**state, **{name: torch.from_numpy(array.copy()) for name, array in arrays.items()}})
-    return student
+    return student.to(device)
 
 
 def student_arrays(student: Student) -> dict[str, np.ndarray]:
@@ -103,7 +106,13 @@ def student_arrays(student: Student) -> dict[str, np.ndarray]:
 
 
 def train_round(
-    site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, round_number: int, threads: int
+    site: Site,
+    plan: Plan,
+    arrays: dict[str, np.ndarray],
+    *,
+    round_number: int,
+    threads: int,
+    device: torch.device = CPU,
 ) -> TrainedStudent:
     """Train the global student on the site's images for one round.
 
@@ -115,13 +124,13 @@ def train_round(
         cache = _teacher_targets(site, plan, images)
     kept = KeptArrays(folder=site.folder, plan=plan)
     begun = {**arrays, **_own_normalisation(kept, arrays, round_number - 1)}
-    student, result = _trained(plan, begun, images, cache, round_number=round_number, threads=threads)
+    student, result = _trained(plan, begun, images, cache, round_number=round_number, threads=threads, device=device)
     trained = student_arrays(student)
     if plan.batch_norm == "local":
         own = {name: trained[name] for name in batch_norm_names(trained)}
         kept.keep(OWN_NORMALISATION, round_number, own)
     if plan.compare_own:
-        _train_own(kept, plan, arrays, images, cache, round_number=round_number, threads=threads)
+        _train_own(kept, plan, arrays, images, cache, round_number=round_number, threads=threads, device=device)
     return TrainedStudent(
         arrays=_shortened(kept, plan, trained, arrays, round_number),
         examples=len(images),
@@ -131,7 +140,7 @@ def train_round(
 
 
 def measure_statistics(
-    site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, threads: int
+    site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, threads: int, device: torch.device = CPU
 ) -> tuple[dict[str, np.ndarray], int]:
     """Return the batch statistics of a student on the site's training images as they are, and how many images.
 
@@ -139,10 +148,10 @@ def measure_statistics(
         InputError: the site's data or the weights do not fit the plan.
     """
     images = site.images("train", plan)
-    student = load_student(plan, arrays)
+    student = load_student(plan, arrays, device)
     student.train()
     with _reproducible(plan.seed, threads):
-        update_bn(_batches(images, plan.batch_size), student)
+        update_bn(_batches(images, plan.batch_size), student, device=device)
     measured = student_arrays(student)
     return {name: array for name, array in measured.items() if is_running_statistic(name)}, len(images)
 
@@ -161,7 +170,13 @@ class EvaluatedStudent:
 
 
 def evaluate_global(
-    site: Site, plan: Plan, arrays: dict[str, np.ndarray], *, round_number: int, threads: int
+    site: Site,
+    plan: Plan,
+    arrays: dict[str, np.ndarray],
+    *,
+    round_number: int,
+    threads: int,
+    device: torch.device = CPU,
 ) -> EvaluatedStudent:
     """Evaluate the global student on the site's validation images.
 
@@ -170,7 +185,7 @@ def evaluate_global(
     """
     images = site.images("validation", plan)
     kept = KeptArrays(folder=site.folder, plan=plan)
-    student = load_student(plan, {**arrays, **_own_normalisation(kept, arrays, round_number)})
+    student = load_student(plan, {**arrays, **_own_normalisation(kept, arrays, round_number)}, device)
     with _reproducible(plan.seed, threads):
         probabilities = softmax(predict(student, images.pixels))
         verdict = _compared(site, plan, kept, images, probabilities, round_number) if plan.compare_own else None
@@ -186,8 +201,9 @@ def _trained(
     *,
     round_number: int,
     threads: int,
+    device: torch.device,
 ) -> tuple[Student, Any]:
-    student = load_student(plan, arrays)
+    student = load_student(plan, arrays, device)
     config = StudentTraining(
         epochs=plan.local_epochs,
         **{knob: getattr(plan, knob) for knob in _KNOBS},
@@ -218,11 +234,12 @@ def _train_own(
     *,
     round_number: int,
     threads: int,
+    device: torch.device,
 ) -> None:
     """Train the hospital's own student for one round; who joined later has none to compare."""
     before = dict(sent) if round_number == 1 else kept.before(OWN_STUDENT, round_number)
     if before:
-        student, _ = _trained(plan, before, images, cache, round_number=round_number, threads=threads)
+        student, _ = _trained(plan, before, images, cache, round_number=round_number, threads=threads, device=device)
         kept.keep(OWN_STUDENT, round_number, student_arrays(student))
 
 

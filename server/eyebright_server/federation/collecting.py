@@ -79,10 +79,11 @@ class Collecting:
         return {site: known[site] or lengths_of(reply.arrays, sent) for site, reply in accepted.items()}
 
     def meet(self, number: int, tally: Tally) -> None:
-        """Ask hospitals for their numbers of rows until every one of them has answered once."""
+        """Ask hospitals for their numbers of rows until every one of them has answered once; who has is not asked."""
         if len(self.rows) == len(self.hospitals):
             return
-        for reply in tally.weighed(self.hospitals.ask("query", plan=self.plan, round_number=number, arrays=None)):
+        asked = self.hospitals.ask("query", plan=self.plan, round_number=number, arrays=None, skip=frozenset(self.rows))
+        for reply in tally.weighed(asked):
             rows = [reply.numbers.get(key) for key in (exchange.TRAIN_ROWS, exchange.VALIDATION_ROWS)]
             if reply.site != UNIDENTIFIED and isinstance(rows[0], int) and isinstance(rows[1], int):
                 self.rows[reply.site] = (rows[0], rows[1])

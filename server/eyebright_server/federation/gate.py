@@ -5,6 +5,7 @@
 * Order: identity of the question, schema, arithmetic, plausibility. The first rule that fails names the reason.
 * A question's nonce must come back with the answer, and a student that was already accepted in an earlier round is
   not accepted again: both are ``replayed``.
+* Over a network a hospital is who its registered key says; one that gives another's number is set aside under its own.
 * The declared number of rows is the hospital's own word from the query at the start; a tenth more is tolerated, because
   a hospital may add images between the query and the round.
 
@@ -63,6 +64,8 @@ def set_aside_counts(reply: Reply, *, plan_digest: str, round_number: int, decla
 def _wrong_question(reply: Reply, plan_digest: str, round_number: int) -> Setback | None:
     if reply.site == UNIDENTIFIED:
         return Setback(site=reply.site, reason="unidentified", detail="no number, or one that another hospital has")
+    if (claimed := reply.numbers.get(exchange.SITE_INDEX, reply.site)) != reply.site:
+        return Setback(site=reply.site, reason="wrong_site", detail=f"it says it is hospital {claimed}"[:200])
     if reply.echo.get(exchange.PLAN_DIGEST) != plan_digest:
         return Setback(site=reply.site, reason="wrong_plan", detail=str(reply.echo.get(exchange.PLAN_DIGEST))[:64])
     if reply.echo.get(exchange.ROUND) != round_number:

@@ -33,6 +33,7 @@ from eyebright_server.records import LedgerEntry, Records, ledger, standing
 
 OFFENCES = frozenset(
     {
+        "wrong_site",
         "wrong_plan",
         "wrong_round",
         "replayed",

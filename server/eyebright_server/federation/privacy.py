@@ -3,14 +3,10 @@
 ::
 
     theta' = theta + 1/K sum_i clip(theta_i - theta, S) + N(0, (z S / K)^2)      clip(d, S) = d min(1, S / |d|)
-    rho    = T / (2 z^2)                                                         T rounds, zCDP
-    eps    = rho + 2 sqrt(rho ln(1 / delta))
 
 * Clipping and noise are those of Flower's ``DifferentialPrivacyServerSideFixedClipping`` (McMahan et al. 2018, arXiv
   1710.06963): the update as one vector, noise of deviation ``z S / K``. Why it is not that class: see ADR 0014.
-* The cost is in zero-concentrated differential privacy: one release with noise multiplier ``z`` is ``1/(2 z^2)``-zCDP
-  (Bun and Steinke 2016, arXiv 1605.02065, proposition 1.6), releases add up (lemma 1.7), and ``rho``-zCDP is
-  ``(rho + 2 sqrt(rho ln(1/delta)), delta)``-DP (proposition 1.3). No amplification by sampling: everybody is asked.
+* What a release costs, ``eyebright_common.privacy_cost`` says. No amplification by sampling: everybody is asked.
 * Neighbours are two runs of which one has a hospital's update replaced by none at all, with ``K`` as it was.
 * All hospitals count alike: a weight by images would let a large one move the average by more than ``S / K``.
 * **The noise of a round is a function of a secret and the round.** A server that was killed and computes a round again
@@ -30,22 +26,12 @@ import numpy as np
 
 from eyebright_common.durable import write_bytes
 from eyebright_common.plan import PlanPrivacy
+from eyebright_common.privacy_cost import epsilon_of
 from eyebright_server.federation.averaging import greatest
 from eyebright_server.federation.records import Arrays, Reply
 
 SECRET = "noise.key"
 _RELEASES = "privacy/releases"
-
-
-def rho_of(releases: int, noise_multiplier: float) -> float:
-    """Return the zCDP cost of so many releases."""
-    return releases / (2.0 * noise_multiplier**2)
-
-
-def epsilon_of(releases: int, privacy: PlanPrivacy) -> float:
-    """Return the epsilon of ``(epsilon, delta)``-DP after so many releases; 0 for none."""
-    rho = rho_of(releases, privacy.noise_multiplier)
-    return rho + 2.0 * math.sqrt(rho * math.log(1.0 / privacy.delta))
 
 
 def noise_secret(folder: Path) -> bytes:

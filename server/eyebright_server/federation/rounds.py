@@ -26,6 +26,7 @@ from eyebright_common import exchange
 from eyebright_common.errors import FederationError
 from eyebright_common.exchange import BeatsOwn, is_running_statistic
 from eyebright_common.plan import Plan
+from eyebright_common.privacy_cost import epsilon_of
 from eyebright_common.tasks import get_task
 from eyebright_server.federation.averaging import pooled_moments
 from eyebright_server.federation.checkpoint import Checkpoint, RunState, weights_digest
@@ -33,7 +34,6 @@ from eyebright_server.federation.cohort import outliers
 from eyebright_server.federation.collecting import Collecting, Hospitals, no_answer
 from eyebright_server.federation.gate import set_aside_counts
 from eyebright_server.federation.journal import RoundSoFar, RunJournal
-from eyebright_server.federation.privacy import epsilon_of
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult, Reply, RoundRecord, Setback
 from eyebright_server.federation.reply_store import ReplyStore
 from eyebright_server.federation.rules import RoundRules
@@ -87,9 +87,9 @@ class RoundDriver:
         Raises:
             FederationError: a round had no quorum, or the checkpoint cannot be used.
         """
+        if (finished := finished_run(self.checkpoint, self.plan, self.rules)) is not None:
+            return finished
         state = self.checkpoint.load()
-        if state is not None and (why := over(state, self.plan, self.rules)):
-            return self._result(state, state.records[-1].round, why)
         if self.records is not None:
             return self._run(state, initial, self.records)
         self.checkpoint.folder.mkdir(parents=True, exist_ok=True)
@@ -112,24 +112,13 @@ class RoundDriver:
                 fix="Plan more noise, or a larger budget.",
             )
         rounds.journal.note("run-ended", rounds=state.records[-1].round, why=why)
-        return self._result(state, resumed_after, why)
+        return _result(state, resumed_after, why)
 
     def _journal(self, records: Records) -> RunJournal:
         place = self.checkpoint
         facts = f"{place.plan_digest}\n{place.initial_sha256}\n{place.hospitals}\n{place.folder.resolve()}"
         run = hashlib.sha256(facts.encode()).hexdigest()[:16]
         return RunJournal(records=records, run=run, offences=self.rules.offences)
-
-    def _result(self, state: RunState, resumed_after: int, ended: str) -> FederationResult:
-        return FederationResult(
-            rounds=state.records,
-            best_round=state.best_round,
-            weights=state.best_weights,
-            counts=state.best_counts,
-            final_weights=state.weights,
-            resumed_after=resumed_after,
-            ended=ended,
-        )
 
     def tell(
         self, kind: str, number: int, *, site: int | None = None, record: RoundRecord | None = None, detail: str = ""
@@ -138,6 +127,25 @@ class RoundDriver:
         self.on_event(
             FederationEvent(kind=kind, round=number, rounds=self.plan.rounds, site=site, record=record, detail=detail)
         )
+
+
+def finished_run(checkpoint: Checkpoint, plan: Plan, rules: RoundRules) -> FederationResult | None:
+    """Return the run in ``checkpoint`` when no further round follows, or None."""
+    state = checkpoint.load()
+    why = over(state, plan, rules) if state is not None else None
+    return _result(state, state.records[-1].round, why) if state is not None and why is not None else None
+
+
+def _result(state: RunState, resumed_after: int, ended: str) -> FederationResult:
+    return FederationResult(
+        rounds=state.records,
+        best_round=state.best_round,
+        weights=state.best_weights,
+        counts=state.best_counts,
+        final_weights=state.weights,
+        resumed_after=resumed_after,
+        ended=ended,
+    )
 
 
 def over(state: RunState | None, plan: Plan, rules: RoundRules) -> str | None:

@@ -1,8 +1,13 @@
-"""One federated run from plan to best student."""
+"""One federated run from plan to best student.
+
+``run_rounds`` is the whole of it, whatever the hospitals are reached by; ``run_federation`` reaches site folders on
+this machine, ``superlink.federate`` the hospitals of an operator's SuperLink.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -22,13 +27,14 @@ from eyebright_server.federation.flower import (
 )
 from eyebright_server.federation.privacy import PrivateAveraging, noise_secret
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult
-from eyebright_server.federation.rounds import Averaging, RoundDriver, over
+from eyebright_server.federation.rounds import Averaging, RoundDriver, finished_run
 from eyebright_server.federation.rules import RoundRules
 from eyebright_server.records import Records
 
 # The hospital's app is named, as Flower names apps; the server does not import the hospital's package.
 CLIENT_APP = "eyebright_client.app:make_client_app"
 BACKENDS = ("local", "ray")
+Reach = Callable[[Callable[[FlowerHospitals], None]], None]
 
 
 def run_federation(
@@ -68,22 +74,70 @@ def run_federation(
         FederationError: a round had no quorum, or the checkpoint is of another run.
         InputError: an argument cannot be used.
     """
-    _check(plan, sites, backend)
+    _check(sites, backend)
+    app = client_app if client_app is not None else resolve_name(CLIENT_APP)(list(sites))
+    transport: dict[str, Any] = {
+        "client_app": app,
+        "hospitals": len(sites),
+        "deadline_s": deadline_s,
+        "signature": signature,
+    }
+    if backend == "ray":
+        transport |= {"cpus": cpus, "cpus_per_hospital": min(cpus, cpus_per_hospital)}
+    return run_rounds(
+        partial(run_with_ray if backend == "ray" else run_locally, **transport),
+        plan=plan,
+        initial=initial,
+        hospitals=len(sites),
+        checkpoint=checkpoint,
+        on_event=on_event,
+        rules=rules,
+        records=records,
+    )
+
+
+def run_rounds(
+    reach: Reach,
+    *,
+    plan: Plan,
+    initial: Mapping[str, np.ndarray],
+    hospitals: int,
+    checkpoint: Path,
+    on_event: Callable[[FederationEvent], None] | None = None,
+    rules: RoundRules | None = None,
+    records: Records | None = None,
+) -> FederationResult:
+    """Run the plan's rounds over any transport, or finish a run that was cut short.
+
+    Args:
+        reach: Calls its argument, once, with the hospitals of the run. Not called for a run that is finished.
+        plan: What every hospital is asked.
+        initial: Arrays of the student before the first round; step counters are left out of what travels.
+        hospitals: How many there are.
+        checkpoint: Folder of this run.
+        on_event: Told of every step, from the thread that runs the rounds.
+        rules: The server's rules for its rounds.
+        records: The server's records; None keeps a ledger in ``checkpoint``.
+
+    Raises:
+        FederationError: a round had no quorum, or the checkpoint is of another run.
+        InputError: there are fewer hospitals than the plan's averaging or the rules' quorum needs.
+    """
+    least = least_hospitals(plan.aggregation, plan.hostile)
+    if hospitals < least:
+        raise InputError(f"{plan.aggregation} needs {least} hospitals", value=hospitals, fix="Use fedavg.")
+    kept = rules or RoundRules()
+    kept.quorum_of(hospitals)
     start: Arrays = {name: np.asarray(initial[name]) for name in sorted(initial) if not is_counter(name)}
     place = Checkpoint(
-        folder=checkpoint,
-        plan_digest=plan.digest(),
-        initial_sha256=weights_digest(start),
-        hospitals=len(sites),
+        folder=checkpoint, plan_digest=plan.digest(), initial_sha256=weights_digest(start), hospitals=hospitals
     )
-    kept = rules or RoundRules()
-    kept.quorum_of(len(sites))
-    finished: list[FederationResult] = []
+    finished = [done for done in [finished_run(place, plan, kept)] if done is not None]
 
-    def main(hospitals: FlowerHospitals) -> None:
+    def main(people: FlowerHospitals) -> None:
         driver = RoundDriver(
             plan=plan,
-            hospitals=hospitals,
+            hospitals=people,
             averaging=averaging_for(plan, checkpoint),
             checkpoint=place,
             rules=kept,
@@ -92,19 +146,8 @@ def run_federation(
         )
         finished.append(driver.run(start))
 
-    app = client_app if client_app is not None else resolve_name(CLIENT_APP)(list(sites))
-    if backend == "local" or _nothing_left(place, plan, kept):
-        run_locally(main, client_app=app, hospitals=len(sites), deadline_s=deadline_s, signature=signature)
-    else:
-        run_with_ray(
-            main,
-            client_app=app,
-            hospitals=len(sites),
-            deadline_s=deadline_s,
-            cpus=cpus,
-            cpus_per_hospital=min(cpus, cpus_per_hospital),
-            signature=signature,
-        )
+    if not finished:
+        reach(main)
     if not finished:
         raise FederationError("the rounds ended without a result", fix="Run again to resume.")
     return finished[0]
@@ -117,17 +160,9 @@ def averaging_for(plan: Plan, folder: Path) -> Averaging:
     return StrategyAveraging(plan.aggregation, plan.hostile)
 
 
-def _check(plan: Plan, sites: Sequence[Path], backend: str) -> None:
+def _check(sites: Sequence[Path], backend: str) -> None:
     if backend not in BACKENDS:
         raise InputError("unknown backend", value=backend, fix=f"Choose one of: {', '.join(BACKENDS)}.")
-    least = least_hospitals(plan.aggregation, plan.hostile)
-    if len(sites) < least:
-        raise InputError(f"{plan.aggregation} needs {least} hospitals", value=len(sites), fix="Use fedavg.")
     missing = [site for site in sites if not Path(site).is_dir()]
     if missing:
         raise InputError("a site directory does not exist", value=missing[0], fix="Prepare every site first.")
-
-
-def _nothing_left(place: Checkpoint, plan: Plan, rules: RoundRules) -> bool:
-    state = place.load()
-    return state is not None and over(state, plan, rules) is not None

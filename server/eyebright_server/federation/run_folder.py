@@ -12,6 +12,9 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +25,7 @@ from safetensors.numpy import load_file
 
 from eyebright_common.documents import Document, problems_of
 from eyebright_common.durable import write_bytes
-from eyebright_common.errors import InputError
+from eyebright_common.errors import FederationError, InputError
 from eyebright_common.plan import Plan
 from eyebright_common.signed_plan import PlanSigner
 from eyebright_server.federation.checkpoint import to_bytes
@@ -37,6 +40,7 @@ class RunSettings(Document):
 
     Attributes:
         sites: Folders of the hospitals, in the order of their numbers; empty for a run over the SuperLink.
+        participants: Numbers of the hospitals of a run over the SuperLink; empty for one over folders.
         hospitals: How many hospitals there are.
         deadline_s: Seconds after which a question is closed; None waits.
         rules: As in ``RoundRules``.
@@ -44,6 +48,7 @@ class RunSettings(Document):
 
     format: int = 1
     sites: tuple[str, ...] = ()
+    participants: tuple[int, ...] = ()
     hospitals: int = Field(ge=1)
     deadline_s: float | None = Field(default=None, gt=0)
     rules: dict[str, Any] = Field(default_factory=dict)
@@ -70,12 +75,12 @@ class RunFolder:
         *,
         plan: Plan,
         initial: Arrays,
-        sites: tuple[Path, ...],
-        hospitals: int,
+        sites: tuple[Path, ...] = (),
+        participants: tuple[int, ...] = (),
         deadline_s: float | None,
         rules: RoundRules,
     ) -> RunFolder:
-        """Write down a new run.
+        """Write down a new run, over the folders ``sites`` or with ``participants`` of the SuperLink.
 
         Raises:
             InputError: there is one of this name.
@@ -85,7 +90,8 @@ class RunFolder:
             raise InputError("there is a run of this name", value=folder.name, fix=fix)
         settings = RunSettings(
             sites=tuple(str(site.resolve()) for site in sites),
-            hospitals=hospitals,
+            participants=participants,
+            hospitals=len(sites) or len(participants),
             deadline_s=deadline_s,
             rules=asdict(rules),
         )
@@ -121,6 +127,21 @@ class RunFolder:
     def checkpoint(self) -> Path:
         """Where its rounds are kept."""
         return self.folder / "rounds"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the right to run its rounds; the kernel gives it back when the process dies.
+
+        Raises:
+            FederationError: another process runs them.
+        """
+        with (self.folder / "lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                fix = "Wait for it, or stop it."
+                raise FederationError("another process runs this run", value=self.folder.name, fix=fix) from None
+            yield
 
     def initial(self) -> Arrays:
         """Return what the run begins with.

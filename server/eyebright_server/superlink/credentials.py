@@ -5,6 +5,7 @@
     OPERATOR/superlink/fleet.key, fleet.pem        nginx: the names under which hospitals reach the server
     OPERATOR/superlink/loopback.key, loopback.pem  the SuperLink: loopback only
     OPERATOR/superlink/runtime.secret              opens the SuperLink's task queue; nobody else may serve our rounds
+    OPERATOR/superlink/rounds.lock                 held by the process that runs rounds
     OPERATOR/superlink/superlink.sqlite            the SuperLink's own database
     OPERATOR/superlink/nginx.conf                  written afresh at every start
 
@@ -22,6 +23,7 @@ from eyebright_common.durable import write_bytes
 from eyebright_common.errors import FederationError
 from eyebright_common.trust.certificates import load_certificate
 from eyebright_server.distribution import OperatorFolder
+from eyebright_server.distribution.operator_folder import ServerSettings
 
 LOOPBACK = "127.0.0.1"
 _RENEW_WITHIN = timedelta(days=30)
@@ -35,11 +37,13 @@ class SuperLinkAccess:
         address: ``host:port`` on loopback.
         authority_pem: By which it is recognised.
         secret: Opens its task queue.
+        lock: File that the process that runs rounds holds; the number of its Flower run is in it.
     """
 
     address: str
     authority_pem: bytes
     secret: bytes
+    lock: Path
 
     def __repr__(self) -> str:
         return f"SuperLinkAccess(address={self.address!r})"
@@ -50,20 +54,21 @@ def superlink_folder(operator: OperatorFolder) -> Path:
     return operator.folder / "superlink"
 
 
-def superlink_access(operator: OperatorFolder) -> SuperLinkAccess:
-    """Return how to reach the operator's SuperLink.
+def superlink_access(folder: Path, settings: ServerSettings) -> SuperLinkAccess:
+    """Return how to reach the SuperLink of the operator's ``folder``.
 
     Raises:
         FederationError: it was never started here.
     """
-    path = superlink_folder(operator) / "runtime.secret"
+    path = folder / "superlink" / "runtime.secret"
     if not path.is_file():
-        fix = f"Run: eyebright server up {operator.folder}"
-        raise FederationError("the SuperLink was never started here", value=operator.folder, fix=fix)
+        fix = f"Run: eyebright server up {folder}"
+        raise FederationError("the SuperLink was never started here", value=folder, fix=fix)
     return SuperLinkAccess(
-        address=f"{LOOPBACK}:{operator.settings.superlink_port}",
-        authority_pem=operator.authority.certificate_pem,
+        address=f"{LOOPBACK}:{settings.superlink_port}",
+        authority_pem=(folder / "ca" / "ca.pem").read_bytes(),
         secret=path.read_bytes(),
+        lock=path.with_name("rounds.lock"),
     )
 
 

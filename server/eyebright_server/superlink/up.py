@@ -116,7 +116,7 @@ def _look_after(
 
 def _match(operator: OperatorFolder, on_event: Callable[[str], None]) -> None:
     try:
-        with SuperLinkControl(superlink_access(operator)) as control:
+        with SuperLinkControl(superlink_access(operator.folder, operator.settings)) as control:
             for sentence in control.match(nodes_in_force(operator.records)):
                 on_event(sentence)
     except FederationError as error:

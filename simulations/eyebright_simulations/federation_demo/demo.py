@@ -2,47 +2,55 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from eyebright_common.errors import EyebrightError
 from eyebright_common.plan import Plan
-from eyebright_learning.models import build_student
-from eyebright_server.distribution import OperatorFolder
-from eyebright_server.federation.records import FederationEvent, FederationResult
-from eyebright_server.superlink.credentials import SuperLinkAccess, superlink_access
-from eyebright_server.superlink.federate import federate
 from eyebright_simulations.federation_demo.hospitals import demonstration_plan, open_hospital
 from eyebright_simulations.federation_demo.processes import Command, free_ports, run_once
 
 _DEADLINE_S = 120.0
+_ROUNDS_S = 1800.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class RunningFederation:
     """A server and hospitals that are up.
 
     Attributes:
         operator: The operator's folder.
-        access: The SuperLink, from the operator's position.
         server: The process of ``eyebright server up``.
         hospitals: The processes of ``eyebright client up``, by name.
         homes: The hospitals' homes, by name.
         plan: What they have approved.
+        plan_file: It, written down.
     """
 
     operator: Path
-    access: SuperLinkAccess
     server: Command
     hospitals: dict[str, Command]
     homes: dict[str, Path]
     plan: Plan
+    plan_file: Path
+
+    @property
+    def sites(self) -> list[Path]:
+        """The hospitals' site folders, in the order of their numbers."""
+        return [home / "site" for home in self.homes.values()]
+
+    def start_server(self) -> None:
+        """Start the server again; one that still runs is ended."""
+        self.server.close()
+        self.server = _server(self.operator)
 
 
 @contextmanager
@@ -61,44 +69,46 @@ def running_federation(
     ports = ["--enrolment-port", enrolment, "--distribution-port", distribution]
     run_once(["server", "init", operator, *ports, "--fleet-port", fleet, "--superlink-port", superlink])
     with ExitStack() as stack:
-        server = stack.enter_context(Command(["server", "up", operator], log=folder / "server.log"))
-        say(f"server up: {server.facts}")
-        homes, clients = {}, {}
-        for number, name in enumerate(names):
-            homes[name] = folder / name
-            open_hospital(operator, homes[name], name, plan=plan, rows=rows, seed=number)
-            words = ["client", "up", "--home", homes[name], "--runtime-port", runtime[number]]
-            clients[name] = stack.enter_context(Command(words, log=folder / f"{name}.log"))
-            say(f"{name} up: {clients[name].facts}")
-        with OperatorFolder.open(operator) as opened:
-            access = superlink_access(opened)
-        yield RunningFederation(
-            operator=operator, access=access, server=server, hospitals=clients, homes=homes, plan=plan
+        running = RunningFederation(
+            operator=operator,
+            server=_server(operator),
+            hospitals={},
+            homes={},
+            plan=plan,
+            plan_file=folder / "plan.json",
         )
+        stack.callback(lambda: running.server.close())
+        say(f"server up: {running.server.facts}")
+        running.plan_file.write_text(plan.canonical_json())
+        for number, name in enumerate(names):
+            home = running.homes[name] = folder / name
+            open_hospital(operator, home, name, plan=plan, rows=rows, seed=number)
+            words = ["client", "up", "--home", home, "--runtime-port", runtime[number]]
+            running.hospitals[name] = stack.enter_context(Command(words, log=folder / f"{name}.log"))
+            say(f"{name} up: {running.hospitals[name].facts}")
+        yield running
+        for command in running.hospitals.values():
+            command.ask_to_stop()
 
 
-def run_rounds(running: RunningFederation, checkpoint: Path, *, console: Console | None = None) -> FederationResult:
-    """Run the plan's rounds with the hospitals that are up."""
-    say = (console or Console(quiet=True)).print
-    student = build_student(running.plan.student, classes=len(running.plan.classes), seed=running.plan.seed)
-    initial = {name: tensor.detach().cpu().numpy() for name, tensor in student.state_dict().items()}
-
-    def tell(event: FederationEvent) -> None:
-        who = "" if event.site is None else f" hospital {event.site}"
-        say(f"round {event.round}: {event.kind.replace('_', ' ')}{who} {event.detail}".rstrip())
-
-    return federate(
-        access=running.access,
-        plan=running.plan,
-        initial=initial,
-        hospitals=len(running.hospitals),
-        checkpoint=checkpoint,
-        on_event=tell,
-        deadline_s=_DEADLINE_S,
-    )
+def _server(operator: Path) -> Command:
+    return Command(["server", "up", operator], log=operator.parent / "server.log")
 
 
-def demonstrate(folder: Path, *, hospitals: int, rounds: int, console: Console) -> FederationResult:
+def run_rounds(running: RunningFederation, name: str, *, console: Console | None = None) -> dict[str, Any]:
+    """Run the plan's rounds with the hospitals that are up, by the operator's own command; return its facts.
+
+    Raises:
+        EyebrightError: a round had no quorum.
+    """
+    said = (console or Console(quiet=True)).print
+    words = ["server", "rounds", "start", running.operator, name, "--plan", running.plan_file]
+    run_once([*words, "--deadline-s", _DEADLINE_S], told=said, timeout_s=_ROUNDS_S)
+    status = json.loads(run_once(["server", "rounds", "status", running.operator, name, "--json"]))
+    return dict(status["runs"][name])
+
+
+def demonstrate(folder: Path, *, hospitals: int, rounds: int, console: Console) -> dict[str, Any]:
     """Run the whole story in ``folder``, which is emptied first.
 
     Raises:
@@ -109,13 +119,13 @@ def demonstrate(folder: Path, *, hospitals: int, rounds: int, console: Console) 
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with running_federation(folder, hospitals=hospitals, rounds=rounds, console=console) as running:
-        result = run_rounds(running, folder / "rounds", console=console)
+        found = run_rounds(running, "demonstration", console=console)
         for name, home in running.homes.items():
             console.print(f"\nwhat left {name}:")
             console.print(run_once(["client", "audit", "--home", home]), end="")
-    accepted = {record.round: list(record.accepted) for record in result.rounds}
+    accepted = {row["round"]: row["accepted"] for row in found["rounds"]}
     if any(len(sites) < hospitals for sites in accepted.values()):
         raise EyebrightError("a hospital did not count in a round", value=accepted, fix=f"Read the logs in {folder}.")
     seconds = time.monotonic() - begun
-    console.print(f"\n{len(result.rounds)} rounds with {hospitals} hospitals in {seconds:.0f} s; accepted: {accepted}")
-    return result
+    console.print(f"\n{len(accepted)} rounds with {hospitals} hospitals in {seconds:.0f} s; accepted: {accepted}")
+    return found

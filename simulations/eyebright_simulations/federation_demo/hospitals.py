@@ -6,15 +6,19 @@ say anything about eyes.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 
+from eyebright_client.enrolment.home import HospitalHome
+from eyebright_client.enrolment.joining import join
+from eyebright_client.policy import Policy
+from eyebright_client.policy.approve_command import add_approval
 from eyebright_common.plan import Plan
 from eyebright_common.tasks import get_task
+from eyebright_common.trust import Role
 from eyebright_learning.data import PreparedImages
-from eyebright_simulations.federation_demo.processes import run_once
+from eyebright_server.distribution import OperatorFolder
 
 TASK = "oct-dme"
 SIZE = 32
@@ -40,18 +44,14 @@ def demonstration_plan(*, rounds: int, seed: int = 7) -> Plan:
 
 
 def open_hospital(operator: Path, home: Path, name: str, *, plan: Plan, rows: int, seed: int) -> None:
-    """Invite and join a hospital, give it pictures, and approve the plan, each by its own command."""
-    invitation = operator.parent / f"{name}.invitation"
-    run_once(["server", "invite", operator, name, "--role", "hospital", "--out", invitation])
-    run_once(["client", "join", invitation, "--home", home])
-    made = json.loads((home / "site" / "site.json").read_text())
-    pictures(rows, seed=seed, patient=f"{made['name']}-a").save(home / "site" / "train.npz")
-    pictures(rows // 2, seed=seed + 1000, patient=f"{made['name']}-b").save(home / "site" / "validation.npz")
-    written = operator.parent / "plan.json"
-    written.write_text(plan.canonical_json())
-    policy = home / "site" / "policy.json"
-    policy.write_text(json.dumps({"min_rows": 2, "threads": 1}))
-    run_once(["client", "approve", written, "--home", home, "--yes"])
+    """Invite and join a hospital, give it pictures, and approve the plan, by what the commands of these names do."""
+    place = HospitalHome(home)
+    with OperatorFolder.open(operator) as opened:
+        invitation = opened.invite(name, role=Role.HOSPITAL)
+    join(place, invitation)
+    pictures(rows, seed=seed, patient=f"{name}-a").save(place.site / "train.npz")
+    pictures(rows // 2, seed=seed + 1000, patient=f"{name}-b").save(place.site / "validation.npz")
+    add_approval(place.site, Policy(min_rows=2, threads=1), plan)
 
 
 def pictures(count: int, *, seed: int, patient: str) -> PreparedImages:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -54,10 +54,14 @@ class Command(Closing):
             self.close()
             raise
 
-    def close(self) -> None:
-        """Ask the process to stop, wait, and end it when it does not."""
+    def ask_to_stop(self) -> None:
+        """Ask the process to stop, and do not wait for it."""
         if self._process.poll() is None:
             self._process.send_signal(signal.SIGTERM)
+
+    def close(self) -> None:
+        """Ask the process to stop, wait, and end it when it does not."""
+        self.ask_to_stop()
         try:
             self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -89,18 +93,29 @@ class Command(Closing):
             raise EyebrightError("a process does not come up", value=f"{self._words}\n{tail}") from None
 
 
-def run_once(words: Sequence[object], *, timeout_s: float = 120.0) -> str:
+def run_once(words: Sequence[object], *, timeout_s: float = 120.0, told: Callable[[str], None] | None = None) -> str:
     """Run one ``eyebright`` command to its end and return what it printed.
 
+    Args:
+        words: What is typed after ``eyebright``.
+        timeout_s: How long it may take.
+        told: Given each line of its standard error as it comes.
+
     Raises:
-        EyebrightError: it ended with an error.
+        EyebrightError: it ended with an error, or did not end.
     """
-    done = subprocess.run(
-        [*_EYEBRIGHT, *map(str, words)], capture_output=True, text=True, timeout=timeout_s, check=False
-    )
-    if done.returncode != 0:
-        raise EyebrightError("a command failed", value=f"{' '.join(map(str, words))}: {done.stderr.strip()}")
-    return done.stdout
+    typed, errors = " ".join(map(str, words)), list[str]()
+    with subprocess.Popen(
+        [*_EYEBRIGHT, *map(str, words)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stderr is not None
+        listening = threading.Thread(target=_listen, args=(process.stderr, errors, told), daemon=True)
+        listening.start()
+        out = _output_of(process, timeout_s, typed)
+        listening.join()
+    if process.returncode != 0:
+        raise EyebrightError("a command failed", value=f"{typed}: {''.join(errors[-5:]).strip()}")
+    return out
 
 
 def free_ports(count: int) -> list[int]:
@@ -118,6 +133,28 @@ def free_ports(count: int) -> list[int]:
 def _read_line(stream: IO[bytes], said: list[bytes]) -> None:
     if line := stream.readline():
         said.append(line)
+
+
+def _output_of(process: subprocess.Popen[str], timeout_s: float, typed: str) -> str:
+    """Read a command's output, and end it when it takes too long."""
+    overdue = threading.Timer(timeout_s, process.kill)
+    overdue.start()
+    try:
+        assert process.stdout is not None
+        out = process.stdout.read()
+        process.wait()
+    finally:
+        overdue.cancel()
+    if process.returncode == -signal.SIGKILL:
+        raise EyebrightError("a command did not end", value=f"{typed}, after {timeout_s:.0f} s")
+    return out
+
+
+def _listen(stream: IO[str], errors: list[str], told: Callable[[str], None] | None) -> None:
+    for line in stream:
+        errors.append(line)
+        if told is not None:
+            told(line.rstrip())
 
 
 _EYEBRIGHT = (sys.executable, "-m", "eyebright_common")
