@@ -17,6 +17,7 @@ from eyebright_common.errors import InvitationError
 from eyebright_common.trust import Invitation
 from eyebright_common.wire import DistributionClient, Patience, enrol
 from eyebright_server.distribution import OperatorFolder, serve_in_thread
+from gate_evidence import write_gated_release
 from release_folders import write_release
 from signed_network import folder_client
 
@@ -43,7 +44,7 @@ def test_init_says_where_the_offline_keys_are(tmp_path, capsys):
     code, out, _ = run(capsys, "init", tmp_path / "operator", "--json")
     facts = json.loads(out)
     assert code == 0
-    assert len(list(Path(facts["offline_keys"]).glob("*.pem"))) == 5
+    assert len(list(Path(facts["offline_keys"]).glob("*.pem"))) == 10
 
 
 def test_init_refuses_a_used_folder(operator, capsys):
@@ -86,7 +87,7 @@ def test_a_mistake_is_explained_in_one_line_without_a_traceback(operator, capsys
 
 
 def test_a_published_release_is_in_the_ledger_once(operator, tmp_path, capsys):
-    write_release(tmp_path / "release")
+    write_gated_release(tmp_path / "release")
     first = run(capsys, "publish", operator, tmp_path / "release", "--json")
     second = run(capsys, "publish", operator, tmp_path / "release", "--json")
     assert (first[0], second[0]) == (0, 0)
@@ -102,6 +103,17 @@ def test_a_damaged_release_is_not_published(operator, tmp_path, capsys):
     code, _, error = run(capsys, "publish", operator, tmp_path / "release")
     assert code == 4
     assert "model.onnx" in error
+    with OperatorFolder.open(operator) as opened:
+        assert opened.repository.releases() == ()
+
+
+def test_a_release_without_a_gate_report_or_with_one_that_blocks_is_not_published(operator, tmp_path, capsys):
+    write_release(tmp_path / "never-judged")
+    write_gated_release(tmp_path / "blocked", blocks=True)
+    assert "no readable gate report" in run(capsys, "publish", operator, tmp_path / "never-judged")[2]
+    code, _, error = run(capsys, "publish", operator, tmp_path / "blocked")
+    assert code == 5
+    assert "the gate blocks this release: parity" in error
     with OperatorFolder.open(operator) as opened:
         assert opened.repository.releases() == ()
 
