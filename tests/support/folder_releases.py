@@ -8,6 +8,8 @@ from typing import Any
 from eyebright_common.digests import sha256_of
 from eyebright_common.errors import WireError
 from eyebright_common.release import RELEASE_FILE
+from eyebright_common.release.rollout import Use
+from eyebright_edge.agent.news import News
 from eyebright_edge.agent.source import Offer
 from eyebright_edge.agent.unit_report import UnitFacts
 
@@ -20,6 +22,8 @@ class FolderReleases:
         folder: Where they lie.
         files_before_cut: After how many files the connection breaks, once; None for never.
         reachable: Whether anybody answers.
+        use: What the newest release is for.
+        told: What the metadata says of its own age.
         fetched: Names of the files that were sent, in order.
         reports: What was reported.
     """
@@ -27,6 +31,8 @@ class FolderReleases:
     folder: Path
     files_before_cut: int | None = None
     reachable: bool = True
+    use: Use = Use.SERVE
+    told: News | None = None
     fetched: list[str] = field(default_factory=list)
     reports: list[UnitFacts] = field(default_factory=list)
 
@@ -36,12 +42,22 @@ class FolderReleases:
 
         write_tiny_release(self.folder / version, version=version, **how)
 
-    def newest(self, task: str) -> Offer | None:
+    def offered(self, task: str, *, active: str | None) -> Offer | None:
         self._require_reachable()
         versions = sorted((f.name for f in self.folder.iterdir()), key=int) if self.folder.is_dir() else []
         if not versions:
             return None
-        return Offer(task=task, version=versions[-1], sha256=sha256_of(self.folder / versions[-1] / RELEASE_FILE))
+        newest = self.folder / versions[-1]
+        return Offer(
+            task=task,
+            version=newest.name,
+            sha256=sha256_of(newest / RELEASE_FILE),
+            size_bytes=sum(file.stat().st_size for file in newest.iterdir()),
+            use=self.use,
+        )
+
+    def news(self) -> News | None:
+        return self.told
 
     def fetch(self, offer: Offer, folder: Path) -> None:
         self._require_reachable()

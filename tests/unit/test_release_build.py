@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,15 +14,19 @@ from eyebright_common.errors import ExportError, ReleaseError
 from eyebright_common.imaging import PREPROCESSING_ID
 from eyebright_common.release import Lineage, Metrics, Preprocessing, Release, prove, read_golden, read_release
 from eyebright_common.tasks import get_task
-from eyebright_server.release.build import ReleaseRequest, build_release, open_release
+from eyebright_server.release import build
+from eyebright_server.release.build import open_release
+from eyebright_server.release.candidate import ReleaseRequest
 from eyebright_server.release.card import SiteData
 from eyebright_server.release.export import export_student
-from eyebright_server.release.gate import PreviousRelease
+from eyebright_server.release.policy import gate_policy
 from eyebright_server.release.reference_runtime import ReferenceRuntime
+from gate_evidence import against, site
 from release_folders import threshold
 from tiny_student import TinyStudent
 
 SIZE = 32
+build_release = partial(build.build_release, policy=gate_policy("rehearsal"))
 METRICS = {
     "accuracy": 0.8,
     "balanced_accuracy": 0.7,
@@ -63,9 +68,11 @@ def test_a_built_release_reads_back_verified(built) -> None:
     assert open_release(built.folder) == built
 
 
-def test_it_holds_the_five_files_and_nothing_else(built) -> None:
+def test_it_holds_the_files_of_a_release_and_nothing_else(built) -> None:
     names = {file.name for file in built.folder.iterdir()}
-    assert names == {"model.onnx", "golden.npz", "release.json", "gate.json", "card.md"}
+    models = {"model.onnx", "model.fp16.onnx", "model.int8.onnx", "golden.npz"}
+    documents = {"card.md", "modifications.md", "protocol.md", "impact.md", "monitoring.md"}
+    assert names == models | documents | {"release.json", "gate.json", "gate.html"}
     assert {artefact.name for artefact in built.release.artefacts} == names - {"release.json"}
 
 
@@ -139,22 +146,45 @@ def test_another_release_under_a_used_version_is_refused(built, request_) -> Non
     assert open_release(built.folder) == built
 
 
-def test_a_failed_gate_leaves_its_report_and_no_release(tmp_path: Path, student, request_) -> None:
-    better = {**METRICS, "referable": {**METRICS["referable"], "sensitivity": 0.96}}
-    blocked = replace(
-        request_,
-        version="2",
-        lineage=request_.lineage.model_copy(update={"parent": "1"}),
-        previous=PreviousRelease(version="1", metrics=better),
+def test_a_failed_gate_leaves_its_report_and_no_release(tmp_path: Path, built, student, request_) -> None:
+    worse = replace(
+        request_, version="2", incumbent=built.folder, lineage=request_.lineage.model_copy(update={"parent": "1"})
     )
-    with pytest.raises(ReleaseError, match="not_worse_sensitivity"):
-        build_release(tmp_path, student, blocked)
-    assert [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))] == ["2.blocked", "2.blocked/gate.json"]
+
+    def measured(folder, release):
+        return [site(against={"incumbent": against("1", missed=30)})]
+
+    with pytest.raises(ReleaseError, match=r"noninferior_sensitivity \(incumbent, release 1\)"):
+        build_release(tmp_path, student, worse, measure=measured)
+    left = [str(p.relative_to(tmp_path)) for p in sorted(tmp_path.rglob("*"))]
+    assert left == ["2.blocked", "2.blocked/gate.html", "2.blocked/gate.json"]
+
+
+def test_a_variant_that_loses_too_much_is_not_in_the_release_and_the_card_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, student, request_
+) -> None:
+    from eyebright_server.release import variants
+
+    def coarse(data: bytes, pixels) -> onnx.ModelProto:
+        model = honest(data, pixels)
+        for tensor in model.graph.initializer:  # scales ten times too large: hardly a level is left
+            if tensor.name.endswith("_scale"):
+                tensor.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(tensor) * 10, tensor.name))
+        return model
+
+    honest = variants._quantised
+    monkeypatch.setattr(variants, "_quantised", coarse)
+    built = build_release(tmp_path, student, replace(request_, threshold=threshold(0.53)))
+    (rule,) = [rule for rule in built.gate.rules if rule.name == "variant_int8"]
+    assert (rule.verdict, rule.blocks) == ("fail", False)
+    assert [variant.precision for variant in built.release.variants] == ["fp16"]
+    assert not (built.folder / "model.int8.onnx").exists()
+    assert "withheld: mean score difference" in (built.folder / "card.md").read_text()
 
 
 def test_a_must_refer_case_that_the_student_misses_blocks_the_release(tmp_path: Path, student, request_) -> None:
     strict = replace(request_, threshold=threshold(1.0), must_refer=[True] * 4)
-    with pytest.raises(ReleaseError, match="golden_flips"):
+    with pytest.raises(ReleaseError, match="must_refer"):
         build_release(tmp_path, student, strict)
 
 

@@ -7,6 +7,8 @@
   version.
 * Artefact names are plain file names inside the release's own folder, each listed once, with size and SHA-256.
 * A threshold carries the split it was chosen on; only ``validation`` passes the gate.
+* Variants are the same student in less precision. ``model.onnx`` is always there and is what was judged; a variant
+  lists what it loses against it, and how far a unit's golden cases may then be apart.
 * Participants are named by digest: a release tells what it was made from, never by whom a patient was treated.
 """
 
@@ -28,12 +30,17 @@ MODEL_FILE = "model.onnx"
 GOLDEN_FILE = "golden.npz"
 CARD_FILE = "card.md"
 GATE_FILE = "gate.json"
+GATE_PAGE = "gate.html"
+CHANGE_FILES = ("modifications.md", "protocol.md", "impact.md", "monitoring.md")
 REQUIRED_ARTEFACTS = (MODEL_FILE, GOLDEN_FILE)
 REFERABLE_PURPOSE = "referable"
 RESEARCH_NOTICE = "Research use. Not for diagnosis."
 
 _ARTEFACT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9_-]+)*")
 _VERSION = re.compile(r"[1-9][0-9]{0,8}")
+
+Precision = Literal["fp32", "fp16", "int8"]
+MODEL_FILES: dict[Precision, str] = {"fp32": MODEL_FILE, "fp16": "model.fp16.onnx", "int8": "model.int8.onnx"}
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Probability = Annotated[float, Field(ge=0.0, le=1.0, allow_inf_nan=False)]
@@ -123,6 +130,40 @@ class Metrics(StrictDocument):
     others: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
 
 
+class VariantFacts(StrictDocument):
+    """A variant against ``model.onnx``, measured in ONNX Runtime on the server.
+
+    Attributes:
+        precision: Of its weights and arithmetic.
+        file: Its name in the release.
+        size_bytes: Its length.
+        size_ratio: That length over the length of ``model.onnx``.
+        pictures: On how many pictures the rest was measured.
+        max_abs_logit_difference: Largest difference of a logit; None when an output was not a finite number.
+        max_abs_score_difference: Largest difference of a referable score.
+        mean_abs_score_difference: Mean of those.
+        changed_decisions: Pictures of which the decision at the shipped threshold changed.
+        changed_outside_band: Those of them whose score is not within the golden band around the threshold.
+        golden_tolerance: Largest difference of a logit that a unit's golden cases may show with this variant.
+        milliseconds_per_picture: One thread of the server, median.
+        speed_ratio: How many times as fast as ``model.onnx`` on the same machine.
+    """
+
+    precision: Precision
+    file: str = Field(max_length=100)
+    size_bytes: int = Field(ge=1)
+    size_ratio: float = Field(gt=0.0)
+    pictures: int = Field(ge=1)
+    max_abs_logit_difference: float | None = Field(ge=0.0)
+    max_abs_score_difference: Probability
+    mean_abs_score_difference: Probability
+    changed_decisions: int = Field(ge=0)
+    changed_outside_band: int = Field(ge=0)
+    golden_tolerance: float = Field(gt=0.0)
+    milliseconds_per_picture: float = Field(gt=0.0)
+    speed_ratio: float = Field(gt=0.0)
+
+
 class Lineage(StrictDocument):
     """What the release was made from.
 
@@ -135,6 +176,7 @@ class Lineage(StrictDocument):
         code_version: Version of this distribution.
         parent: Version of the release before this one, None for the first.
         seed: Seed of the run.
+        again: Version of the older release that this one brings back, None for a new student.
     """
 
     rounds: int = Field(ge=0)
@@ -145,6 +187,7 @@ class Lineage(StrictDocument):
     code_version: str = Field(min_length=1)
     parent: str | None = None
     seed: int | None = None
+    again: str | None = None
 
 
 class Release(StrictDocument):
@@ -164,6 +207,7 @@ class Release(StrictDocument):
         metrics: How good it is.
         lineage: What it was made from.
         artefacts: Every other file of the release.
+        variants: The same student in less precision; each names one of ``artefacts``.
         notice: What every screen and print must show.
     """
 
@@ -180,6 +224,7 @@ class Release(StrictDocument):
     metrics: Metrics
     lineage: Lineage
     artefacts: tuple[Artefact, ...]
+    variants: tuple[VariantFacts, ...] = ()
     notice: str = Field(min_length=1)
 
     @field_validator("version")
@@ -203,6 +248,10 @@ class Release(StrictDocument):
         missing = [name for name in REQUIRED_ARTEFACTS if name not in {a.name for a in self.artefacts}]
         if missing:
             raise ValueError(f"required artefacts are not listed: {', '.join(missing)}")
+        _each_once("variants", [variant.precision for variant in self.variants])
+        sizes = {artefact.name: artefact.size_bytes for artefact in self.artefacts}
+        if any(sizes.get(variant.file) != variant.size_bytes for variant in self.variants):
+            raise ValueError("a variant is not among the artefacts, or has another length there")
         return self
 
     @property
@@ -214,6 +263,10 @@ class Release(StrictDocument):
     def referable_mask(self) -> tuple[bool, ...]:
         """For each class, in logit order, whether it is referable."""
         return tuple(name in self.referable for name in self.classes)
+
+    def variant(self, precision: Precision) -> VariantFacts | None:
+        """Return the facts of a variant; None for ``fp32`` and for one that does not ship."""
+        return next((variant for variant in self.variants if variant.precision == precision), None)
 
     def artefact(self, name: str) -> Artefact:
         """Return the entry of an artefact.

@@ -112,9 +112,10 @@ def append(session: Session, kind: str, payload: Mapping[str, object], *, now: d
     return entry
 
 
-def read(session: Session, *, after: int = 0) -> list[LedgerEntry]:
-    """Return the entries with a number above ``after``, in order."""
-    rows = session.scalars(select(LedgerRow).where(LedgerRow.seq > after).order_by(LedgerRow.seq))
+def read(session: Session, *, after: int = 0, kind: str = "") -> list[LedgerEntry]:
+    """Return the entries with a number above ``after`` whose kind begins with ``kind``, in order."""
+    wanted = select(LedgerRow).where(LedgerRow.seq > after, LedgerRow.kind.startswith(kind, autoescape=True))
+    rows = session.scalars(wanted.order_by(LedgerRow.seq))
     return [
         LedgerEntry(
             seq=row.seq,

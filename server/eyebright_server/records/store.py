@@ -16,7 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, inspect, select
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, inspect, select
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
@@ -95,10 +95,10 @@ class Records(Closing):
         with self.reading() as session:
             return standing.suspended(session)
 
-    def ledger(self, *, after: int = 0) -> list[LedgerEntry]:
-        """Return the entries of the ledger with a number above ``after``."""
+    def ledger(self, *, after: int = 0, kind: str = "") -> list[LedgerEntry]:
+        """Return the entries of the ledger with a number above ``after`` whose kind begins with ``kind``."""
         with self.reading() as session:
-            return ledger.read(session, after=after)
+            return ledger.read(session, after=after, kind=kind)
 
     def verify_ledger(self) -> LedgerHead:
         """Return where the ledger ends, having checked it from the beginning.
@@ -174,6 +174,16 @@ class Records(Closing):
         with self.reading() as session:
             rows = session.scalars(select(UnitReportRow).where(UnitReportRow.name == name).order_by(UnitReportRow.id))
             return [UnitStatus.model_validate_json(row.status_json) for row in rows]
+
+    def last_reports(self) -> dict[str, UnitStatus]:
+        """Return what each unit said last, by name; units that were shut out are left out."""
+        newest = select(func.max(UnitReportRow.id)).group_by(UnitReportRow.name)
+        admitted = select(ParticipantRow.name).where(
+            ParticipantRow.role == Role.UNIT.value, ParticipantRow.revoked.is_(None)
+        )
+        wanted = select(UnitReportRow).where(UnitReportRow.id.in_(newest), UnitReportRow.name.in_(admitted))
+        with self.reading() as session:
+            return {row.name: UnitStatus.model_validate_json(row.status_json) for row in session.scalars(wanted)}
 
     def _check_version(self) -> None:
         with self._engine.execution_options(eyebright_writes=True).begin() as connection:

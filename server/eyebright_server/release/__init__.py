@@ -1,7 +1,11 @@
 """From the best student to a release: export, lower, lint, prove, gate, describe; and check any release on any data.
 
-* ``build.build_release`` makes a release folder out of a student, through ``export`` (with ``lowering`` and ``lint``),
-  ``parity``, ``gate`` and ``card``; ``operating_point`` turns a chosen threshold into one that ships.
+* ``candidate.make_candidate`` exports a student (``export``, ``lowering``, ``lint``, ``variants``, ``parity``) and
+  writes down what was measured; ``gate`` and ``clinical_rules`` judge it under a ``policy``; ``build`` makes a release
+  folder of it, with ``card``, ``change_documents`` and ``gate_page``. ``operating_point`` turns a chosen threshold into
+  one that ships.
+* ``measuring`` and ``site_evidence`` are what a site tells the gate: counts. ``bounds`` is the arithmetic.
+* ``desk.ReleaseDesk`` is the operator's: ``release_command`` prints what it does.
 * ``evaluation.evaluate_release`` runs a release over any data; ``tally`` counts, ``reviewing`` adds what a reviewer
   asks for, ``evaluate_command`` prints.
 * ``auditing.audit_data`` asks of any data whether its labels can be told without looking at the retina;

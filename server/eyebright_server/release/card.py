@@ -6,8 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from eyebright_common.release import GateReport, Release
+from eyebright_common.release import GateReport, Release, VariantFacts
+from eyebright_common.release.evidence import Outcomes, SiteEvidence
 from eyebright_common.tasks import ScreeningTask
+from eyebright_server.release.gate_words import headline, rule_table
+from eyebright_server.release.markdown import bullets
+from eyebright_server.release.markdown import code as _code
+from eyebright_server.release.markdown import table as _table
 
 _COLUMNS = ("pictures", "balanced accuracy", "macro AUROC", "referable AUROC", "sensitivity", "specificity", "ECE")
 
@@ -36,6 +41,8 @@ def render_card(
     gate: GateReport,
     sites: Sequence[SiteData] = (),
     limits: Sequence[str] = (),
+    evidence: Sequence[SiteEvidence] = (),
+    made: Sequence[VariantFacts] = (),
 ) -> str:
     """Return the card, Markdown.
 
@@ -45,6 +52,8 @@ def render_card(
         gate: What the gate found.
         sites: What each hospital brought.
         limits: Known limits of this release, beside those that every release has.
+        evidence: What sites found when they ran it.
+        made: Every variant that was made, withheld ones too.
     """
     parts = [
         f"# {task.title}: release {release.version}",
@@ -52,7 +61,9 @@ def render_card(
         _use(release, task),
         _data(sites, task),
         _metrics(release),
+        *_judged(evidence),
         _threshold(release),
+        *_variants(release, made, gate),
         _gate(gate),
         _limits(limits),
         _lineage(release),
@@ -123,11 +134,53 @@ def _threshold(release: Release) -> str:
     )
 
 
-def _gate(gate: GateReport) -> str:
+def _judged(evidence: Sequence[SiteEvidence]) -> list[str]:
+    if not evidence:
+        return []
+    rows = [[one.site, one.split, one.unit, *_outcomes(one.outcomes)] for one in evidence]
+    columns = ["site", "split", "counted", "to be referred", "found", "others", "let go", "ungradable"]
+    parts = [f"## What it was judged on\n\n{_table(columns, rows)}"]
+    pooled: dict[tuple[str, str], Outcomes] = {}
+    for one in evidence:
+        for fact, values in one.parts.items():
+            for value, outcomes in values.items():
+                pooled[fact, value] = pooled.get((fact, value), Outcomes()) + outcomes
+    if pooled:
+        lines = [[fact, value, *_outcomes(found)] for (fact, value), found in sorted(pooled.items())]
+        parts.append(_table(["by", "part", *columns[3:]], lines))
+    return parts
+
+
+def _outcomes(found: Outcomes) -> list[str]:
+    counts = (found.positives, found.true_positive, found.negatives, found.true_negative, found.ungradable)
+    return [f"{count:,}" for count in counts]
+
+
+def _variants(release: Release, made: Sequence[VariantFacts], gate: GateReport) -> list[str]:
+    if not made:
+        return []
+    notes = {rule.name: rule.note for rule in gate.rules}
     rows = [
-        [r.name, _shown(r.value), _shown(r.limit), "passed" if r.passed else "**failed**", r.note] for r in gate.rules
+        [
+            facts.file,
+            f"{facts.size_bytes:,}",
+            f"{facts.speed_ratio:.2f}",
+            f"{facts.mean_abs_score_difference:.4f}",
+            f"{facts.max_abs_score_difference:.4f}",
+            f"{facts.changed_decisions} of {facts.pictures}",
+            "ships" if release.variant(facts.precision) else notes.get(f"variant_{facts.precision}", "withheld"),
+        ]
+        for facts in made
     ]
-    return f"## Gate\n\n{_table(['rule', 'found', 'allowed', '', 'note'], rows)}"
+    columns = ["variant", "bytes", "times as fast", "mean difference", "largest difference", "decisions changed", ""]
+    about = "Against `model.onnx`, in ONNX Runtime on one thread of the server; not measured on a unit's hardware."
+    return [f"## Variants\n\n{about}\n\n{_table(columns, rows)}"]
+
+
+def _gate(gate: GateReport) -> str:
+    override = gate.override
+    word = "" if override is None else f"\n\n**Overridden** by {override.operator}, {override.time}: {override.reason}"
+    return f"## Gate\n\n{headline(gate)}{word}\n\n{rule_table(gate)}"
 
 
 def _limits(limits: Sequence[str]) -> str:
@@ -136,13 +189,14 @@ def _limits(limits: Sequence[str]) -> str:
         "Numbers are per picture; a patient is as many chances of a false alarm as there are pictures.",
         "Ungradable pictures have no score. They are a risk signal and never mean that the eye is well.",
     ]
-    return "## Known limits\n\n" + "\n".join(f"- {limit}" for limit in (*limits, *always))
+    return f"## Known limits\n\n{bullets([*limits, *always])}"
 
 
 def _lineage(release: Release) -> str:
     lineage = release.lineage
     rows = [
         ["parent release", lineage.parent or "none, this is the first"],
+        *([["the same student as release", lineage.again]] if lineage.again else []),
         ["round", f"{lineage.best_round} of {lineage.rounds}"],
         ["plan", _code(lineage.plan_digest)],
         ["teacher", _code(lineage.teacher_sha256)],
@@ -156,24 +210,6 @@ def _lineage(release: Release) -> str:
 def _artefacts(release: Release) -> str:
     rows = [[a.name, f"{a.size_bytes:,}", _code(a.sha256)] for a in release.artefacts]
     return f"## Files\n\n{_table(['file', 'bytes', 'SHA-256'], rows)}"
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *rows]
-    # A bar inside a cell would end it.
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-
-def _shown(value: float | str | None) -> str:
-    if value is None:
-        return "n/a"
-    if isinstance(value, str):
-        return value
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
-
-
-def _code(text: str | None) -> str:
-    return f"`{text}`" if text else "n/a"
 
 
 def _listed(names: Sequence[str]) -> str:

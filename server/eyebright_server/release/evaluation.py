@@ -12,7 +12,7 @@ No torch: a stranger with the ``server`` extra's ONNX Runtime gets an answer in 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -66,12 +66,12 @@ def evaluate_release(
     """
     folder = find_release(release_dir)
     release = read_release(folder)
-    task = _task_of(release)
+    task = task_of(release)
     manifest, _ = read_dataset(manifest_path, task_family=release.task, exact=True)
     runtime = ReferenceRuntime(folder / MODEL_FILE)
     golden = prove(runtime.run, read_golden(folder, release))
     golden.require("ONNX Runtime on this machine")
-    outcomes = list(_outcomes(manifest.rows, release, runtime, workers, on_progress))
+    outcomes = list(outcomes_of(manifest.rows, release, runtime, workers=workers, on_progress=on_progress))
     if not any(not isinstance(outcome, str) for outcome in outcomes):
         raise InputError(
             "not one picture of the data can be graded",
@@ -131,7 +131,12 @@ def _release_files(path: Path) -> Iterator[Path]:
             yield file
 
 
-def _task_of(release: Release) -> ScreeningTask:
+def task_of(release: Release) -> ScreeningTask:
+    """Return the task of a release, if this software still has it as the release does.
+
+    Raises:
+        ReleaseError: it has not.
+    """
     task = get_task(release.task)
     if task.classes != release.classes or task.referable != frozenset(release.referable):
         raise ReleaseError(
@@ -148,9 +153,24 @@ def _task_of(release: Release) -> ScreeningTask:
     return task
 
 
-def _outcomes(
-    rows: tuple[Row, ...], release: Release, runtime: ReferenceRuntime, workers: int, on_progress: Progress | None
+def outcomes_of(
+    rows: Sequence[Row],
+    release: Release,
+    runtime: ReferenceRuntime,
+    *,
+    workers: int = 2,
+    on_progress: Progress | None = None,
 ) -> Iterator[Outcome]:
+    """Yield what became of each row: what the network says, or why it was not asked.
+
+    Args:
+        rows: Of a manifest.
+        release: Gives modality and size.
+        runtime: Its model.
+        workers: Pictures in work at the same time.
+        on_progress: Called with ``(pictures done, pictures in all)``.
+    """
+
     def judge(row: Row) -> Outcome:
         return _outcome(row, release, runtime)
 

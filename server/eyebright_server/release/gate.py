@@ -1,168 +1,229 @@
-"""The first gate: what a student must hold to become a release.
+"""The gate: what a student must hold to become a release, on the file that ships, at the threshold that ships.
 
-Every rule blocks, and what could not be measured has failed.
+Each rule prints value, limit, n and a verdict; which verdicts block is the policy's (``policy``). What could not be
+measured has not passed. Here are the rules about the file; those about patients are in ``clinical_rules``.
 
-* ``lint``: the file keeps the contract of ``lint.py``.
-* ``size_budget``: the file is small enough to be sent to every unit.
+* ``lint``: the file keeps the contract of ``lint.py``. ``size_budget``: it is small enough to be sent to every unit.
 * ``parity``: no logit differs by more than 1e-3 between the trained network and the file.
-* ``golden_flips``: on the golden cases network and file decide alike, and every must-refer case is referred.
+* ``golden_flips``: on the golden cases network and file decide alike.
+* ``must_refer``: no golden case and no case that a site has marked is missed. One is too many.
+* ``weight_names``: the weights have the names of the release before, so that engines can be refitted.
 * ``threshold_from_validation``: the operating point was chosen on validation pictures, some of them to be referred.
-* ``not_worse_…``: against the release before, on the same validation pictures, sensitivity may drop by 0.03,
-  specificity by 0.05, balanced accuracy by 0.03. Without a release before, these pass and say so.
-
-Floors on sensitivity and specificity are not rules yet: rehearsals run on small synthetic cohorts where they would say
-nothing. The card shows the numbers. The margins: clinical reference, section 7, rule 3.
+* ``variant_fp16``, ``variant_int8``: a variant that loses more than its limit is withheld; the release is not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from eyebright_common.release import GateReport, GateRule, GoldenReport, Threshold
-from eyebright_server.release.lint import SIZE_BUDGET_BYTES
-from eyebright_server.release.parity import Parity
+from eyebright_common.release import GateReport, GateRule, Threshold, VariantFacts
+from eyebright_common.release.evidence import MustRefer, SiteEvidence
+from eyebright_common.release.gate_report import GateVerdict, Override
+from eyebright_common.tasks import ScreeningTask
+from eyebright_server.release.clinical_rules import clinical_rules
+from eyebright_server.release.policy import GatePolicy
 
-PARITY_LIMIT = 1e-3
-SENSITIVITY_MARGIN = 0.03
-SPECIFICITY_MARGIN = 0.05
-BALANCED_ACCURACY_MARGIN = 0.03
 VALIDATION = "validation"
 
-# A drop of exactly the margin passes; this keeps 0.90 - 0.87 from failing on the last bit.
-_ROUNDING = 1e-9
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantFindings:
+    """A variant: what was measured, and what the linter says of it."""
+
+    facts: VariantFacts
+    lint: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PreviousRelease:
-    """The release before, measured again on the candidate's validation pictures.
-
-    Attributes:
-        version: Its version.
-        metrics: Its metrics there, the same dictionary as the candidate's.
-    """
-
-    version: str
-    metrics: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
-    """What was measured on a candidate.
+class FileFindings:
+    """What was measured on a candidate's files when they were made.
 
     Attributes:
         lint: The linter's findings.
         size_bytes: Length of ``model.onnx``.
-        parity: Network against file.
-        golden: Decisions of the network against those of the file, on the golden cases.
-        threshold: The referral operating point.
-        metrics: The candidate's metrics on validation.
-        previous: The release before; None when there is none.
-        size_budget_bytes: Largest file that a unit takes.
+        parity_pictures: Pictures on which network and file were compared.
+        max_abs_logit_difference: Between the two; None when an output is not a finite number.
+        max_abs_cam_difference: The same of the maps.
+        golden_cases: Golden cases.
+        golden_flips: Of which network and file decide differently.
+        golden_must_refer: Of which have to be referred, and how many the file misses.
+        variants: Each variant that was made.
+        same_weight_names: Whether the weights have the names of the release before; None where there is none, or it
+            has another architecture.
     """
 
     lint: tuple[str, ...]
     size_bytes: int
-    parity: Parity
-    golden: GoldenReport
+    parity_pictures: int
+    max_abs_logit_difference: float | None
+    max_abs_cam_difference: float | None
+    golden_cases: int
+    golden_flips: int
+    golden_must_refer: MustRefer
+    variants: tuple[VariantFindings, ...] = ()
+    same_weight_names: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """All that the gate is told.
+
+    Attributes:
+        task: What is screened for.
+        files: About the files.
+        model_sha256: Digest of the ``model.onnx`` that ships.
+        threshold: The referral operating point that ships.
+        evidence: What sites found.
+        incumbent: Version of the release before; None for the first.
+        first: Version of the first release; None for the first.
+        looks: How often the test data were looked at, this time included, by data digest; None when nobody counted.
+    """
+
+    task: ScreeningTask
+    files: FileFindings
+    model_sha256: str
     threshold: Threshold
-    metrics: Mapping[str, Any]
-    previous: PreviousRelease | None = None
-    size_budget_bytes: int = SIZE_BUDGET_BYTES
+    evidence: Sequence[SiteEvidence] = ()
+    incumbent: str | None = None
+    first: str | None = None
+    looks: int | None = None
 
 
-def judge(findings: Findings) -> GateReport:
-    """Return every rule with what was found and what was allowed."""
-    return GateReport.of(
-        (
-            GateRule(
-                name="lint",
-                value=float(len(findings.lint)),
-                limit=0.0,
-                passed=not findings.lint,
-                note="; ".join(findings.lint) or "no finding",
-            ),
-            _at_most("size_budget", findings.size_bytes, findings.size_budget_bytes, note="bytes of model.onnx"),
-            _parity(findings.parity),
-            _golden_flips(findings.golden),
-            _threshold(findings.threshold),
-            *_not_worse(findings.metrics, findings.previous),
-        )
+def judge(findings: Findings, policy: GatePolicy, *, override: Override | None = None) -> GateReport:
+    """Return every rule with what was found and what was allowed.
+
+    Args:
+        findings: What was measured.
+        policy: What is allowed.
+        override: A person's word against some of the rules.
+
+    Raises:
+        InputError: the override names a rule that nobody may override, or that does not block.
+    """
+    rules = (
+        *_file_rules(findings, policy),
+        *(_variant(variant, policy) for variant in findings.files.variants),
+        *clinical_rules(
+            findings.evidence,
+            policy,
+            task=findings.task,
+            model_sha256=findings.model_sha256,
+            threshold=findings.threshold.value,
+            incumbent=findings.incumbent,
+            first=findings.first,
+            looks=findings.looks,
+        ),
     )
+    if override is not None:
+        policy.check_override(override.rules)
+    return GateReport.of(rules, policy=policy.in_force, override=override)
 
 
-def _at_most(name: str, value: float, limit: float, *, n: int | None = None, note: str = "") -> GateRule:
-    return GateRule(name=name, value=float(value), limit=float(limit), passed=value <= limit, n=n, note=note)
+def withheld(report: GateReport, precision: str) -> str | None:
+    """Return why a variant does not ship; None when it does."""
+    rule = next((rule for rule in report.rules if rule.name == f"variant_{precision}"), None)
+    return None if rule is not None and rule.passed else (rule.note if rule else "it was not made")
 
 
-def _parity(parity: Parity) -> GateRule:
-    if parity.max_abs_logit_difference == float("inf"):
+def _file_rules(findings: Findings, policy: GatePolicy) -> Iterator[GateRule]:
+    files, limits = findings.files, policy.limits
+    yield policy.rule(
+        "lint",
+        "fail" if files.lint else "pass",
+        value=float(len(files.lint)),
+        limit=0.0,
+        note="; ".join(files.lint) or "no finding",
+    )
+    yield policy.rule(
+        "size_budget",
+        "pass" if files.size_bytes <= limits.size_budget_bytes else "fail",
+        value=float(files.size_bytes),
+        limit=float(limits.size_budget_bytes),
+        note="bytes of model.onnx",
+    )
+    yield _parity(files, policy)
+    yield policy.rule(
+        "golden_flips",
+        "fail" if files.golden_flips else "pass",
+        value=float(files.golden_flips),
+        limit=0.0,
+        n=files.golden_cases,
+        note="decisions that differ between PyTorch and ONNX Runtime",
+    )
+    yield _must_refer(findings, policy)
+    yield _weight_names(files, policy)
+    yield _threshold(findings.threshold, policy)
+
+
+def _parity(files: FileFindings, policy: GatePolicy) -> GateRule:
+    apart, limit = files.max_abs_logit_difference, policy.limits.parity_logit
+    if apart is None:
         note = "an output is not a finite number"
-        return GateRule(name="parity", value=None, limit=PARITY_LIMIT, passed=False, n=parity.pictures, note=note)
-    note = (
-        f"largest logit difference between PyTorch and ONNX Runtime; maps differ by {parity.max_abs_cam_difference:.1e}"
+        return policy.rule("parity", "fail", value=None, limit=limit, n=files.parity_pictures, note=note)
+    maps = "" if files.max_abs_cam_difference is None else f"; maps differ by {files.max_abs_cam_difference:.1e}"
+    return policy.rule(
+        "parity",
+        "pass" if apart <= limit else "fail",
+        value=apart,
+        limit=limit,
+        n=files.parity_pictures,
+        note=f"largest logit difference between PyTorch and ONNX Runtime{maps}",
     )
-    return _at_most("parity", parity.max_abs_logit_difference, PARITY_LIMIT, n=parity.pictures, note=note)
 
 
-def _golden_flips(golden: GoldenReport) -> GateRule:
-    note = "decisions that differ between PyTorch and ONNX Runtime, or must-refer cases that are not referred"
-    return _at_most("golden_flips", golden.decision_flips, 0, n=golden.cases, note=note)
+def _must_refer(findings: Findings, policy: GatePolicy) -> GateRule:
+    marked = [one.must_refer for one in findings.evidence if one.must_refer is not None]
+    told = [findings.files.golden_must_refer, *marked]
+    cases, missed = sum(one.cases for one in told), sum(one.missed for one in told)
+    verdict: GateVerdict = "insufficient data" if not cases else "fail" if missed else "pass"
+    note = f"{findings.files.golden_must_refer.cases} golden cases, {sum(one.cases for one in marked)} marked by sites"
+    return policy.rule("must_refer", verdict, value=float(missed), limit=0.0, n=cases, note=note)
 
 
-def _threshold(threshold: Threshold) -> GateRule:
+def _weight_names(files: FileFindings, policy: GatePolicy) -> GateRule:
+    if files.same_weight_names is None:
+        note = "no release before it of this architecture"
+        return policy.rule("weight_names", "pass", value=None, limit=None, note=note)
+    note = "against the release before; engines can be refitted" if files.same_weight_names else "engines are rebuilt"
+    found = "the same" if files.same_weight_names else "others"
+    verdict: GateVerdict = "pass" if files.same_weight_names else "fail"
+    return policy.rule("weight_names", verdict, value=found, limit="the same", note=note)
+
+
+def _threshold(threshold: Threshold, policy: GatePolicy) -> GateRule:
     origin = threshold.provenance
     if not origin.positives:
         note = "chosen without a single picture to be referred"
     else:
         note = f"{origin.rule}, on {origin.images} pictures, {origin.positives} of them to be referred"
-    return GateRule(
-        name="threshold_from_validation",
+    return policy.rule(
+        "threshold_from_validation",
+        "pass" if origin.split == VALIDATION and origin.positives > 0 else "fail",
         value=origin.split,
         limit=VALIDATION,
-        passed=origin.split == VALIDATION and origin.positives > 0,
         n=origin.images,
         note=note,
     )
 
 
-def _not_worse(metrics: Mapping[str, Any], previous: PreviousRelease | None) -> Iterator[GateRule]:
-    margins = (
-        ("sensitivity", SENSITIVITY_MARGIN),
-        ("specificity", SPECIFICITY_MARGIN),
-        ("balanced_accuracy", BALANCED_ACCURACY_MARGIN),
+def _variant(variant: VariantFindings, policy: GatePolicy) -> GateRule:
+    facts, limits = variant.facts, policy.limits
+    half = facts.precision == "fp16"
+    value = facts.max_abs_score_difference if half else facts.mean_abs_score_difference
+    limit = limits.fp16_score_difference if half else limits.int8_mean_score_difference
+    share = facts.changed_outside_band / facts.pictures
+    reasons = [f"linter: {'; '.join(variant.lint)}"] if variant.lint else []
+    if value > limit:
+        reasons.append(f"{'largest' if half else 'mean'} score difference {value:.4f}, allowed {limit:.4f}")
+    if share > limits.variant_changed_share:
+        reasons.append(f"{facts.changed_outside_band} clear decisions change")
+    shown = f"{facts.size_ratio:.2f} of the size, {facts.speed_ratio:.2f} times as fast here"
+    return policy.rule(
+        f"variant_{facts.precision}",
+        "fail" if reasons else "pass",
+        value=value,
+        limit=limit,
+        n=facts.pictures,
+        note=f"withheld: {'; '.join(reasons)}" if reasons else f"{shown}; {facts.changed_decisions} decisions change",
     )
-    for measure, margin in margins:
-        name = f"not_worse_{measure}"
-        value = _measure(metrics, measure)
-        if previous is None:
-            yield GateRule(name=name, value=value, limit=None, passed=True, note="no previous release")
-        else:
-            yield _against(name, value, _measure(previous.metrics, measure), margin, metrics, previous)
-
-
-def _against(
-    name: str,
-    value: float | None,
-    before: float | None,
-    margin: float,
-    metrics: Mapping[str, Any],
-    previous: PreviousRelease,
-) -> GateRule:
-    n, n_before = metrics.get("n"), previous.metrics.get("n")
-    limit = None if before is None else before - margin
-    if value is None or limit is None:
-        note = f"not measured for {'this release' if value is None else f'release {previous.version}'}"
-        return GateRule(name=name, value=value, limit=limit, passed=False, note=note)
-    if n is None or n != n_before:
-        note = f"measured on {n} pictures, release {previous.version} on {n_before}: not the same pictures"
-        return GateRule(name=name, value=value, limit=limit, passed=False, n=n, note=note)
-    note = f"release {previous.version} has {before:.3f} on the same pictures, margin {margin}"
-    return GateRule(name=name, value=value, limit=limit, passed=value >= limit - _ROUNDING, n=n, note=note)
-
-
-def _measure(metrics: Mapping[str, Any], name: str) -> float | None:
-    holder = metrics if name == "balanced_accuracy" else metrics.get("referable") or {}
-    value = holder.get(name)
-    return None if value is None else float(value)

@@ -2,9 +2,14 @@
 
 * One file: no external data, so nothing beside it is needed and nothing outside its folder can be named.
 * Opset at most 13, IR at most 7, only operators on the list (TensorRT 8.2 has them all), no subgraphs, no functions.
+* What shapes or limits a value (``Clip``, ``Pad``, ``Reshape``, ``Unsqueeze``) is constant: TensorRT 8.2 takes
+  no computed shapes.
 * Static shapes: ``image`` float32 ``[1, 3, S, S]`` in; ``logits`` ``[1, C]`` and ``cam`` ``[1, C, h, w]`` out, in this
   order.
 * Every weight is a finite number, and the file is within its size budget.
+* An FP16 file may cast, and has float32 input and outputs all the same. An INT8 file may quantise and dequantise: with
+  constant, positive scales, signed weights around zero, per channel along the first axis only. The plain file does
+  neither.
 * No notes: an exporter's stack traces and paths do not leave the server.
 * The ONNX checker agrees, shapes inferred; it is what catches a file that only claims an older opset.
 
@@ -21,6 +26,7 @@ import onnx
 from google.protobuf.message import DecodeError
 from onnx import ModelProto, TensorProto, ValueInfoProto, numpy_helper
 
+from eyebright_common.release import Precision
 from eyebright_server.release.lowering import IR_VERSION, OPSET, has_subgraph
 
 SIZE_BUDGET_BYTES = 64 << 20
@@ -57,8 +63,25 @@ ALLOWED_OPERATORS = frozenset(
     }
 )
 
+# Operators whose inputs after the first must be constants of the file.
+CONSTANT_PARAMETERS = frozenset({"Clip", "Pad", "Reshape", "Unsqueeze"})
 
-def lint(data: bytes, *, image_size: int, classes: int, size_budget_bytes: int = SIZE_BUDGET_BYTES) -> tuple[str, ...]:
+# What a variant may have beside it.
+MORE_OPERATORS: dict[Precision, frozenset[str]] = {
+    "fp32": frozenset(),
+    "fp16": frozenset({"Cast"}),
+    "int8": frozenset({"QuantizeLinear", "DequantizeLinear"}),
+}
+
+
+def lint(
+    data: bytes,
+    *,
+    image_size: int,
+    classes: int,
+    size_budget_bytes: int = SIZE_BUDGET_BYTES,
+    precision: Precision = "fp32",
+) -> tuple[str, ...]:
     """Return what is wrong with an ONNX file, in words; nothing when it may ship.
 
     Args:
@@ -66,6 +89,7 @@ def lint(data: bytes, *, image_size: int, classes: int, size_budget_bytes: int =
         image_size: S, side of the input in pixels.
         classes: C, number of logits.
         size_budget_bytes: Largest file that a unit takes.
+        precision: Of the variant.
     """
     try:
         model = onnx.load_model_from_string(data)
@@ -74,8 +98,10 @@ def lint(data: bytes, *, image_size: int, classes: int, size_budget_bytes: int =
     found = [
         *_size(data, size_budget_bytes),
         *_versions(model),
-        *_operators(model),
+        *_operators(model, precision),
+        *_computed_shapes(model),
         *_weights(model),
+        *_quantisation(model),
         *_interface(model, image_size, classes),
         *_notes(model),
     ]
@@ -100,13 +126,25 @@ def _versions(model: ModelProto) -> Iterator[str]:
         yield "functions, training information or sparse weights"
 
 
-def _operators(model: ModelProto) -> Iterator[str]:
+def _operators(model: ModelProto, precision: Precision) -> Iterator[str]:
     foreign = {f"{n.domain}.{n.op_type}" for n in model.graph.node if n.domain not in ("", "ai.onnx")}
-    unlisted = {n.op_type for n in model.graph.node} - ALLOWED_OPERATORS
+    unlisted = {n.op_type for n in model.graph.node} - ALLOWED_OPERATORS - MORE_OPERATORS[precision]
     if foreign or unlisted:
         yield f"operators that are not on the list: {', '.join(sorted(foreign | unlisted))}"
     if any(has_subgraph(node) for node in model.graph.node):
         yield "an operator carries a subgraph"
+
+
+def _computed_shapes(model: ModelProto) -> Iterator[str]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    constants |= {name for node in model.graph.node if node.op_type == "Constant" for name in node.output}
+    computed = {
+        node.op_type
+        for node in model.graph.node
+        if node.op_type in CONSTANT_PARAMETERS and any(name and name not in constants for name in node.input[1:])
+    }
+    if computed:
+        yield f"operators whose shape or limits are computed: {', '.join(sorted(computed))}"
 
 
 def _weights(model: ModelProto) -> Iterator[str]:
@@ -127,6 +165,29 @@ def _weights(model: ModelProto) -> Iterator[str]:
         return
     if broken:
         yield f"weights that are not finite numbers: {', '.join(broken[:3])}"
+
+
+def _quantisation(model: ModelProto) -> Iterator[str]:
+    """What the oldest runtimes need of Q/DQ pairs; ONNX itself allows more."""
+    constants = {tensor.name: tensor for tensor in model.graph.initializer}
+    wrong = set()
+    for node in model.graph.node:
+        if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+            continue
+        fixed = [constants.get(name) for name in node.input[1:]]
+        if len(fixed) != 2 or fixed[0] is None or fixed[1] is None:
+            wrong.add("without a constant scale and zero point")
+            continue
+        scale, zero = (numpy_helper.to_array(tensor) for tensor in fixed if tensor is not None)
+        axis = next((attribute.i for attribute in node.attribute if attribute.name == "axis"), 1)
+        if not (scale > 0).all():
+            wrong.add("with a scale that is not positive")
+        if node.input[0] in constants and zero.any():
+            wrong.add("with weights that are not around zero")
+        if scale.size > 1 and (node.input[0] not in constants or axis != 0):
+            wrong.add("per channel elsewhere than along the first axis of weights")
+    if wrong:
+        yield f"quantisation {'; '.join(sorted(wrong))}"
 
 
 def _interface(model: ModelProto, image_size: int, classes: int) -> Iterator[str]:

@@ -53,7 +53,8 @@ def screen(context: Context) -> Facts:
         context.update(0.1, "enrolled")
         with DistributionClient.connect(identity) as client:
             fetcher = GrpcFetcher(client, home.downloads / "parts")
-            source = TufSource(UpdateClient(home.root, fetcher, identity.root_metadata), client)
+            updates = UpdateClient(home.root, fetcher, identity.root_metadata)
+            source = TufSource(updates, client, home=home, unit=identity.name)
             agent = UpdateAgent(home, task=task, source=source, open_runtime=open_runtime, clock=_now)
             first = agent.update()
             if first.error is not None:

@@ -59,7 +59,7 @@ def render_evaluation(result: Mapping[str, Any]) -> str:
     referable, curves = result["overall"]["referable"], result["curves"]
     known = result["statistics"]["picture"]["estimates"]
     return (
-        _environment()
+        page_environment()
         .get_template("evaluation.html.j2")
         .render(
             **_frame(result["release"]["task"]),
@@ -80,7 +80,7 @@ def render_audit(result: Mapping[str, Any]) -> str:
     measured = [(name, clue) for name, clue in result["clues"].items() if clue["balanced_accuracy"] is not None]
     labels = sorted({label for counts in result["sites"].values() for label in counts})
     return (
-        _environment()
+        page_environment()
         .get_template("audit.html.j2")
         .render(
             **_frame(result["task"]),
@@ -114,7 +114,8 @@ def _cells(counts: list[list[int]]) -> list[list[dict[str, Any]]]:
 
 
 @cache
-def _environment() -> Environment:
+def page_environment() -> Environment:
+    """Return the templates of every page of this package."""
     environment = Environment(
         loader=PackageLoader("eyebright_server.release.evaluation_page"),
         autoescape=True,

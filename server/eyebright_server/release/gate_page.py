@@ -1,0 +1,25 @@
+"""``gate.html``: the gate's report as one self-contained page, in the frame of the evaluation's pages."""
+
+from __future__ import annotations
+
+from eyebright_common import __version__
+from eyebright_common.release import GateReport, Release
+from eyebright_server.release.evaluation_page.page import page_environment
+from eyebright_server.release.gate_words import COLUMNS, headline, rule_cells
+
+
+def render_gate(release: Release, gate: GateReport) -> str:
+    """Return the page of a gate's report, HTML; the same report gives the same bytes."""
+    return (
+        page_environment()
+        .get_template("gate.html.j2")
+        .render(
+            release=release,
+            gate=gate,
+            headline=headline(gate),
+            columns=COLUMNS,
+            rows=[(rule, rule_cells(rule, gate)) for rule in gate.rules],
+            code_version=__version__,
+            notice=release.notice,
+        )
+    )
