@@ -21,11 +21,15 @@ def print_summary(console: Console, result: SimulationResult, out: Path) -> None
         f"{data.images:,} pictures of {data.patients:,} patients at {len(data.hospitals)} hospitals and the operator; "
         f"{left_out:,} left out and counted; pictures that left a hospital: 0"
     )
+    open_rules = [rule.name for rule in gate.rules if not rule.passed]
+    hold = len(gate.rules) - len(open_rules)
     console.print(
-        f"release {result.release.version}: {sum(rule.passed for rule in gate.rules)} of {len(gate.rules)} gate rules "
-        f"passed, {result.student.size_bytes / 1e6:.1f} MB; unit serves {unit.active_release} on {unit.backend}, "
-        f"{unit.golden.decision_flips} golden flips"
+        f"release {result.release.version}: gate {'passed' if gate.passed else 'NOT passed'}, "
+        f"{hold} of {len(gate.rules)} rules hold, {result.student.size_bytes / 1e6:.1f} MB; "
+        f"unit serves {unit.active_release} on {unit.backend}, {unit.golden.decision_flips} golden flips"
     )
+    if open_rules:
+        console.print(f"a release for patients would also have to hold: {', '.join(open_rules)}")
     console.print(
         f"unit screened {unit.screened:,} pictures: {unit.verdicts.refer:,} patients REFER, "
         f"{unit.verdicts.no_referral:,} NO REFERRAL, {unit.verdicts.ungradable:,} UNGRADABLE"
