@@ -24,9 +24,13 @@ BAD = {
 }
 
 
+@pytest.fixture(autouse=True)
+def _the_child_imports_the_engine_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(bad_engines.__file__).parent))
+
+
 @pytest.fixture
-def unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> EdgeUnit:
-    monkeypatch.setenv("PYTHONPATH", str(Path(bad_engines.__file__).parent))  # the child imports the engine by name
+def unit(tmp_path: Path) -> EdgeUnit:
     made = EdgeUnit(tmp_path)
     made.install("1")
     made.releases.publish("2")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -228,6 +229,7 @@ class Dripping(QuietHandler):
             for _ in range(1000):
                 self.wfile.write(b"x")
                 self.wfile.flush()
+                time.sleep(0.002)  # so that the client reads piece by piece
         except OSError:
             pass  # the client hung up, as it should
 

@@ -8,7 +8,6 @@ a decoder ends the child, not the test.
 import io
 import json
 import random
-import resource
 import signal
 import struct
 import sys
@@ -178,6 +177,7 @@ def screen_mutations(release_folder: Path, first: int, count: int) -> dict[str, 
     """Screen the mutations with seeds ``first`` on; returns what came of them."""
     from eyebright_common.errors import ImageError
     from eyebright_common.imaging.refusals import FIXES
+    from eyebright_common.memory import peak_resident_bytes
     from eyebright_edge.screening import open_release, screen_picture
 
     opened = open_release(release_folder)
@@ -195,7 +195,7 @@ def screen_mutations(release_folder: Path, first: int, count: int) -> dict[str, 
         except BaseException as error:
             unexpected.append(f"{name}: {type(error).__name__}: {error}")
     signal.setitimer(signal.ITIMER_PROF, 0)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+    peak = peak_resident_bytes() // 2**20
     return {"outcomes": dict(outcomes), "unexpected": unexpected, "peak_mb": peak}
 
 

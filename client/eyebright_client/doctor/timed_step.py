@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import sys
 import time
 
 import numpy as np
 
+from eyebright_common.memory import peak_resident_bytes
 from eyebright_common.tasks import get_task
 
 _STEPS = 2
@@ -62,7 +62,7 @@ def measure(task_name: str, *, size: int, batch: int, threads: int) -> dict[str,
     return {
         "seconds_per_step": round(seconds, 3),
         "batch": batch,
-        "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        "peak_memory_bytes": peak_resident_bytes(),
         "gpu": bool(torch.cuda.is_available()),
     }
 

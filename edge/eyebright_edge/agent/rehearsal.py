@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from eyebright_common.errors import EyebrightError, ImageError
+from eyebright_common.memory import peak_resident_bytes
 from eyebright_common.release import (
     BOTH_EYES,
     Eye,
@@ -140,7 +141,7 @@ class _Timed:
 
 
 def _peak_memory_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+    return peak_resident_bytes() / 2**20
 
 
 def named(function: OpenRuntime) -> str:

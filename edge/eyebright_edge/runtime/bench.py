@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -29,6 +28,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from eyebright_common.documents import StrictDocument, problems_of
 from eyebright_common.errors import InputError, TrustError
+from eyebright_common.memory import peak_resident_bytes
 from eyebright_common.release import RELEASE_FILE, Precision, Release, sha256_of
 from eyebright_common.release.engines import EngineProof, Fingerprint
 from eyebright_common.trust import UnitIdentity
@@ -164,7 +164,7 @@ def measure(
         pictures=pictures,
         milliseconds=Latency(p50=p50, p90=p90, p95=p95, p99=p99, mean=round(float(np.mean(seconds)) * 1000, 3)),
         pictures_per_second=round(pictures / float(np.sum(seconds)), 3),
-        memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        memory_bytes=peak_resident_bytes(),
         worker_memory_bytes=int(getattr(served, "worker_memory_bytes", 0)),
         device_memory_bytes=int(getattr(served, "device_memory_bytes", 0)),
         proof=EngineProof.of(report),
