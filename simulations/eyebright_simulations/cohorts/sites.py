@@ -15,7 +15,7 @@ OPERATOR_PATIENTS = 800
 # The operator's share stands for a public reference collection: many devices, none of them a hospital's.
 _OPERATOR_DEVICES = 12
 _OPERATOR_FIRST_DEVICE = 1000
-_HOSPITAL_PATIENTS = (230, 210, 250)
+_HOSPITAL_PATIENTS = (180, 165, 195)
 # How often the favoured class of a hospital comes, against one for each other class: skewed, never missing.
 _FAVOUR = 2.6
 

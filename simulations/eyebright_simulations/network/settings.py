@@ -50,7 +50,7 @@ class Budget:
     pretraining_epochs: int = 3
     pretraining_rate: float = 2e-3
     teacher: str | None = None
-    teacher_epochs: int = 11
+    teacher_epochs: int = 10
     teacher_learning_rate: float = 1e-3
     ce: float = 0.3
     kd: float = 0.7
