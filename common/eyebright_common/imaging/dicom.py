@@ -67,7 +67,7 @@ def _frame_samples(dataset: Any, name: str, frame: int) -> NDArray[Any]:
             return np.asarray(apply_color_lut(samples, dataset))
         if samples.ndim == 2:
             return np.asarray(apply_voi_lut(apply_modality_lut(samples, dataset), dataset))
-    except (RuntimeError, NotImplementedError):
+    except (RuntimeError, NotImplementedError):  # how pydicom says that it has no decoder for this
         raise refusal("unsupported_compression", name) from None
     except ValueError as error:
         short = "less than" in str(error) or "doesn't match" in str(error)

@@ -146,6 +146,6 @@ def _dicom_kinds(data: bytes) -> set[str]:
             found.discard("patient")
         if any(element.tag.is_private for element in dataset):
             found.add("maker_data")
-    except (InvalidDicomError, NotImplementedError, *_BROKEN):
+    except (InvalidDicomError, NotImplementedError, *_BROKEN):  # pydicom: no such transfer syntax
         return set()
     return found

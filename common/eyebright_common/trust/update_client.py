@@ -188,7 +188,7 @@ class UpdateClient:
 
     def _require_alive(self, role: str) -> None:
         vouched = signing_time(self._kept("timestamp", Timestamp))
-        expires = self._kept(role, Signed).expires  # type: ignore[type-abstract]
+        expires = self._kept(role, Signed).expires  # type: ignore[type-abstract]  # compared with, never made
         if vouched is not None and expires <= vouched:
             raise MetadataExpired(
                 "the update metadata had expired before it was served",

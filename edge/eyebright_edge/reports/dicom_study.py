@@ -44,6 +44,7 @@ def read_source(source: Path | bytes, *, eye: Eye) -> SourceObject | None:
     """Return a picture's DICOM header; None when it is no DICOM picture."""
     try:
         header = dcmread(io.BytesIO(source) if isinstance(source, bytes) else source, stop_before_pixels=True)
+    # NotImplementedError is how pydicom refuses a transfer syntax or a value it has no reader for.
     except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, NotImplementedError):
         return None
     # A report, a chart or an index in place of a picture is no evidence for an answer.

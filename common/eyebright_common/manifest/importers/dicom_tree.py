@@ -152,6 +152,7 @@ def _object_records(root: Path, name: str, number: int, labels: _Labels) -> list
         dataset = dcmread(root / name, stop_before_pixels=True)
         sop = str(dataset.get("SOPClassUID", ""))
         frames = int(dataset.get("NumberOfFrames") or 1)
+    # NotImplementedError is how pydicom refuses a transfer syntax or a value it has no reader for.
     except (InvalidDicomError, OSError, EOFError, ValueError, KeyError, TypeError, NotImplementedError):
         return [_problem(name, "unreadable")]
     if sop == _PDF:

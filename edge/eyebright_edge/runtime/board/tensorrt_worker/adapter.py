@@ -120,7 +120,7 @@ class Adapter:
 def _new_logger(trt: Any, heard: Callable[[bool, str], None]) -> Any:
     bad = (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR)
 
-    class Logger(trt.ILogger):  # type: ignore[misc]
+    class Logger(trt.ILogger):  # type: ignore[misc]  # the board's module, of no known type
         """Hands everything on; TensorRT's own logger would print it."""
 
         def __init__(self) -> None:
@@ -135,7 +135,7 @@ def _new_logger(trt: Any, heard: Callable[[bool, str], None]) -> Any:
 
 
 def _new_monitor(trt: Any, progress: Callable[[str], None]) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # as above
         """Where the builder stands, phase by phase."""
 
         def __init__(self) -> None:
