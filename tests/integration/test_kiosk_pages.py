@@ -8,7 +8,8 @@ import pytest
 from eyebright_common.release import Verdict
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.catalogues import LANGUAGES, words_in
-from eyebright_edge.kiosk.app import Kiosk, kiosk_app
+from eyebright_edge.kiosk.app import kiosk_app
+from eyebright_edge.kiosk.frame import Kiosk
 from eyebright_edge.kiosk.inbox import Inbox
 from eyebright_edge.kiosk.logins import Logins
 from eyebright_edge.kiosk.settings import KioskSettings

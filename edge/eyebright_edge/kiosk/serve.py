@@ -14,7 +14,8 @@ from eyebright_common.errors import EyebrightError, InputError
 from eyebright_common.trust.identity import UnitIdentity
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.settings import read_settings
-from eyebright_edge.kiosk.app import Kiosk, kiosk_app
+from eyebright_edge.kiosk.app import kiosk_app
+from eyebright_edge.kiosk.frame import Kiosk
 from eyebright_edge.kiosk.inbox import Inbox
 from eyebright_edge.kiosk.logins import Logins
 from eyebright_edge.kiosk.settings import KioskSettings, read_kiosk_settings
