@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from eyebright_common.durable import write_bytes
@@ -31,6 +28,7 @@ from eyebright_server.release.release_command import app as release_app
 from eyebright_server.release.release_command import publish
 from eyebright_server.release.repository import utc_now
 from eyebright_server.rounds_command import app as rounds_app
+from eyebright_server.showing import show
 from eyebright_server.superlink.teacher_command import publish_teacher
 from eyebright_server.superlink.up_command import up
 from eyebright_server.teacher.commands import app as teacher_app
@@ -77,7 +75,7 @@ def init(
     operator.close()
     offline = folder / "keys" / "offline"
     facts = {"folder": str(folder), "hosts": list(operator.settings.hosts), "offline_keys": str(offline)}
-    _show(
+    show(
         as_json,
         facts,
         f"Operator's folder made: {folder}",
@@ -105,7 +103,7 @@ def invite(
         write_bytes(out, f"{text}\n".encode(), mode=0o600)
     facts = {"name": name, "role": role.value, "expires": invitation.expires.isoformat(), "invitation": text}
     where = f"Written to {out}." if out is not None else text
-    _show(as_json, facts, where, f"Valid once, until {invitation.expires:%Y-%m-%d %H:%M} UTC.")
+    show(as_json, facts, where, f"Valid once, until {invitation.expires:%Y-%m-%d %H:%M} UTC.")
 
 
 @app.command()
@@ -123,9 +121,7 @@ def serve(
 
     def ready(addresses: ServerAddresses) -> None:
         facts = {"enrolment": addresses.enrolment, "distribution": addresses.distribution}
-        _show(
-            as_json, facts, f"Enrolment on {addresses.enrolment}, releases on {addresses.distribution}. Ctrl-C stops."
-        )
+        show(as_json, facts, f"Enrolment on {addresses.enrolment}, releases on {addresses.distribution}. Ctrl-C stops.")
 
     with _opened(folder) as operator:
         server = DistributionServer(operator, host=host, enrolment_port=enrolment_port, distribution_port=port)
@@ -148,7 +144,7 @@ def renew(
         else:
             operator.repository.renew_online()
         ends = operator.repository.expiries()
-    _show(as_json, {"ends": {role: end.isoformat() for role, end in ends.items()}}, expiry_table(ends))
+    show(as_json, {"ends": {role: end.isoformat() for role, end in ends.items()}}, expiry_table(ends))
 
 
 @app.command()
@@ -157,7 +153,7 @@ def rotate(folder: Folder, keyid: Annotated[str | None, typer.Option(help="Defau
     with _opened(folder) as operator:
         version = operator.repository.rotate_root_key(keyid)
         operator.records.append("root-rotated", {"version": version}, now=utc_now())
-    _show(False, {}, f"Root metadata is now version {version}.")
+    show(False, {}, f"Root metadata is now version {version}.")
 
 
 @app.command()
@@ -169,7 +165,7 @@ def revoke(
     """Shut a unit or hospital out, from its next call on."""
     with _opened(folder) as operator:
         operator.records.revoke(name, now=utc_now(), role=role)
-    _show(False, {}, f"{role.value} {name} is revoked.")
+    show(False, {}, f"{role.value} {name} is revoked.")
 
 
 @app.command()
@@ -195,7 +191,7 @@ def units(folder: Folder, as_json: AsJson = False) -> None:
         admitted = "revoked" if entry["revoked"] else "yes"
         until = str(entry["certificate_until"])[:16]
         table.add_row(str(entry["role"]), str(entry["name"]), admitted, until, release, str(status.get("state", "-")))
-    _show(as_json, {"participants": found}, table)
+    show(as_json, {"participants": found}, table)
 
 
 @app.command()
@@ -215,17 +211,8 @@ def ledger(
         "entries": [{"seq": e.seq, "time": e.time, "kind": e.kind, "facts": e.facts, "hash": e.hash} for e in entries],
         "head": {"entries": head.entries, "hash": head.hash},
     }
-    _show(as_json, facts, table, f"{head.entries} entries, unbroken. Head: {head.hash}")
+    show(as_json, facts, table, f"{head.entries} entries, unbroken. Head: {head.hash}")
 
 
 def _opened(folder: Path) -> OperatorFolder:
     return OperatorFolder.open(folder, passphrase=passphrase())
-
-
-def _show(as_json: bool, facts: Mapping[str, object], *text: str | Table) -> None:
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    if as_json:
-        console.print(json.dumps(facts))
-        return
-    for part in text:
-        console.print(part)

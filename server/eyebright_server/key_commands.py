@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.distribution.passphrase import passphrase
 from eyebright_server.release.repository import utc_now
+from eyebright_server.showing import show
 
 MODELS, ONLINE = "models", "online"
 app = typer.Typer(no_args_is_help=True, help="Signing keys: list, replace, revoke, say where one lies.")
@@ -36,7 +35,7 @@ def list_keys(folder: Folder, as_json: AsJson = False) -> None:
         here = "yes" if place.here else f"no{f' ({place.place})' if place.place else ''}"
         end = f"{ends[place.role]:%Y-%m-%d %H:%M}"
         table.add_row(place.role, place.keyid[:12], f"{place.threshold} of {count}", here, end)
-    _show(as_json, {"keys": facts, "ends": _iso(ends)}, table)
+    show(as_json, {"keys": facts, "ends": _iso(ends)}, table)
 
 
 @app.command()
@@ -62,7 +61,7 @@ def rotate(
             fresh = {role: repository.rotate_models_key() if role == MODELS else repository.rotate_key(role, key)}
         for of, made in fresh.items():
             operator.records.append("key-rotated", {"role": of, "key": made}, now=utc_now())
-    _show(as_json, {"keys": fresh}, *(f"{of} has a new key: {made[:12]}." for of, made in fresh.items()))
+    show(as_json, {"keys": fresh}, *(f"{of} has a new key: {made[:12]}." for of, made in fresh.items()))
 
 
 @app.command()
@@ -75,7 +74,7 @@ def revoke(
     with OperatorFolder.open(folder, passphrase=passphrase()) as operator:
         roles = operator.repository.revoke_key(key)
         operator.records.append("key-revoked", {"key": key, "roles": list(roles)}, now=utc_now())
-    _show(as_json, {"key": key, "roles": list(roles)}, f"{key[:12]} signs nothing any more: {', '.join(roles)}.")
+    show(as_json, {"key": key, "roles": list(roles)}, f"{key[:12]} signs nothing any more: {', '.join(roles)}.")
 
 
 @app.command()
@@ -88,7 +87,7 @@ def place(
     """Say that a key lies elsewhere: on a stick, or in a variable of the environment."""
     with OperatorFolder.open(folder, passphrase=passphrase()) as operator:
         operator.repository.place_key(key, uri)
-    _show(as_json, {"key": key, "place": uri}, f"{key[:12]} is looked for at {uri}.")
+    show(as_json, {"key": key, "place": uri}, f"{key[:12]} is looked for at {uri}.")
 
 
 def expiry_table(ends: dict[str, datetime]) -> Table:
@@ -102,12 +101,3 @@ def expiry_table(ends: dict[str, datetime]) -> Table:
 
 def _iso(ends: dict[str, datetime]) -> dict[str, str]:
     return {role: end.isoformat() for role, end in ends.items()}
-
-
-def _show(as_json: bool, facts: dict[str, object], *text: str | Table) -> None:
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    if as_json:
-        console.print(json.dumps(facts))
-        return
-    for part in text:
-        console.print(part)

@@ -228,7 +228,7 @@ def test_looks_at_test_data_are_counted_before_they_are_taken(place: Path, capsy
     def cut(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("eyebright_server.release.desk.measure_data", cut)
+    monkeypatch.setattr("eyebright_server.release.looks.measure_data", cut)
     assert run(capsys, *gate)[0] != 0
     assert [kind for kind, _ in ledger_of(operator)].count("test-data-looked") == 3
 

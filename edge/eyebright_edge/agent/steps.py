@@ -23,12 +23,12 @@ from eyebright_common.imaging import PREPROCESSING_ID
 from eyebright_common.release import RELEASE_FILE, Release, read_release
 from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.home import Serving, UnitHome
+from eyebright_edge.agent.kept import KeptReleases
 from eyebright_edge.agent.news import note_news
 from eyebright_edge.agent.receipt import Installed, Proof, Receipt, Withheld, verified_receipt, write_receipt
 from eyebright_edge.agent.rehearsal import Job, OnProgress
 from eyebright_edge.agent.settings import Budget, Trial
 from eyebright_edge.agent.source import Offer, ReleaseSource
-from eyebright_edge.agent.start import proven_release
 from eyebright_edge.agent.transitions import Outcome, State
 from eyebright_edge.agent.trial import TrialReport, last_visit_number, shadow_report, trial_report, visit_is_open
 from eyebright_edge.agent.unit_report import unit_facts
@@ -92,7 +92,7 @@ class Steps:
         return table[state]
 
     def _check(self, record: UpdateRecord) -> Done:
-        serving = self._serving()
+        serving = self.kept.serving()
         version = serving.release.version if serving else None
         if version is not None and self.home.active_version() is None:
             self.home.activate(version)
@@ -141,7 +141,7 @@ class Steps:
             shutil.rmtree(staged, ignore_errors=True)
             move_into_place(arrived, staged)
         read_release(staged)
-        write_receipt(self.home, self._receipt().trying(self._installed(version, record)))
+        write_receipt(self.home, self.kept.receipt(self.clock()).trying(self._installed(version, record)))
         return Outcome.SUCCESS, record
 
     def _try(self, record: UpdateRecord) -> Done:
@@ -155,8 +155,8 @@ class Steps:
                     return Outcome.NOT_YET, _learnt(record, waiting=why)
                 self.home.activate(version)
         record = self._with_trial_begun(record)
-        serving = self._require_serving(version)
-        committed = self._receipt().active
+        serving = self.kept.require_serving(version)
+        committed = self.kept.receipt(self.clock()).active
         # The first release has nothing to be taken back to, and one that is only repaired was tried before.
         if record.previous not in (None, version) and (committed is None or committed.version != version):
             report = trial_report(self.home, record, self.trial, now=self.clock())
@@ -174,32 +174,36 @@ class Steps:
 
     def _commit(self, record: UpdateRecord) -> Done:
         version = _required(record.version)
-        receipt = self._receipt()
+        receipt = self.kept.receipt(self.clock())
         installed = self._installed(version, record)
         if record.use is Use.SHADOW:
             receipt = receipt.shadowed(installed)
             ending = Ending.SHADOWED
         else:
-            self._require_serving(version)
+            self.kept.require_serving(version)
             repaired = record.previous == version
-            before = _other_than(version, receipt) if repaired else self._known(record.previous, receipt)
+            before = (
+                _other_than(version, receipt)
+                if repaired
+                else self.kept.known(record.previous, receipt, now=self.clock())
+            )
             receipt = receipt.serving(installed, previous=before)
             ending = Ending.INSTALLED
         write_receipt(self.home, receipt)
-        self._keep_what_is_known(receipt)
+        self.kept.keep_only(receipt)
         self.home.drop_downloads()
         return Outcome.SUCCESS, _learnt(record, ending=ending, reason="")
 
     def _roll_back(self, record: UpdateRecord) -> Done:
-        receipt = self._receipt()
+        receipt = self.kept.receipt(self.clock())
         if record.use is Use.SHADOW:
             write_receipt(self.home, receipt.trying(None))
             return Outcome.SUCCESS, record
-        target = self._usable(record.previous, bad=record.version)
+        target = self.kept.usable(record.previous, bad=record.version)
         if target == (receipt.active.version if receipt.active else None):
             receipt = receipt.trying(None)
         else:
-            known = self._known(target, receipt)
+            known = self.kept.known(target, receipt, now=self.clock())
             again = known.model_copy(update={"activated_at": self.clock()}) if known else None
             receipt = receipt.serving(again, previous=None)
         self.home.activate(target)
@@ -207,12 +211,12 @@ class Steps:
         return Outcome.SUCCESS, _learnt(record, ending=Ending.ROLLED_BACK)
 
     def _discard(self, record: UpdateRecord) -> Done:
-        receipt = self._receipt().trying(None)
+        receipt = self.kept.receipt(self.clock()).trying(None)
         if record.refuse and record.version:
             receipt = receipt.withholding(Withheld(version=record.version, reason=record.reason, at=self.clock()))
         if receipt != verified_receipt(self.home):
             write_receipt(self.home, receipt)
-        self._keep_what_is_known(receipt)
+        self.kept.keep_only(receipt)
         self.home.drop_downloads()
         return Outcome.SUCCESS, record
 
@@ -222,22 +226,15 @@ class Steps:
         return Outcome.SUCCESS, record
 
     @property
+    def kept(self) -> KeptReleases:
+        """What this unit keeps."""
+        return KeptReleases(self.home)
+
+    @property
     def _source(self) -> ReleaseSource:
         if self.source is None:
             raise WireError("no server was given to ask for releases", fix="Run `eyebright edge update`.")
         return self.source
-
-    def _serving(self) -> Serving | None:
-        try:
-            return self.home.serving()
-        except EyebrightError:
-            return None
-
-    def _require_serving(self, version: str) -> Serving:
-        serving = self.home.serving()
-        if serving.release.version != version:
-            raise ReleaseError("the activated release does not serve", value=serving.notice, fix="Update again.")
-        return serving
 
     def _arrived(self, record: UpdateRecord) -> Path:
         version = _required(record.version)
@@ -297,46 +294,6 @@ class Steps:
             activated_at=record.trial_began_at or self.clock(),
             proof=record.proof,
         )
-
-    def _receipt(self) -> Receipt:
-        """Return the receipt; a lost one is made again from what serves, whose proof is then unknown."""
-        receipt = verified_receipt(self.home)
-        serving = self._serving() if receipt is None else None
-        if receipt is not None or serving is None:
-            return receipt or Receipt()
-        version = serving.release.version
-        others = [self._known(kept, None) for kept in self.home.kept() if kept != version]
-        return Receipt(active=self._known(version, None), previous=next((one for one in others if one), None))
-
-    def _known(self, version: str | None, receipt: Receipt | None) -> Installed | None:
-        """Return what a receipt says of a kept release, or what can be said of a whole one without it."""
-        if version is None:
-            return None
-        if receipt is not None and (known := receipt.installed(version)) is not None:
-            return known
-        try:
-            read_release(self.home.release_folder(version))
-        except EyebrightError:
-            return None
-        return self._installed(version, UpdateRecord(state=State.IDLE))
-
-    def _vouched(self, version: str) -> bool:
-        try:
-            proven_release(self.home, version, verified_receipt(self.home))
-        except EyebrightError:
-            return False
-        return True
-
-    def _usable(self, version: str | None, *, bad: str | None) -> str | None:
-        # The release asked for, else the newest kept one that is whole: a unit can always screen. Without a release
-        # to go back to (the first one failed) none serves.
-        if version is None:
-            return None
-        return next((one for one in (version, *(v for v in self.home.kept() if v != bad)) if self._vouched(one)), None)
-
-    def _keep_what_is_known(self, receipt: Receipt) -> None:
-        known = [one.version for one in (receipt.active, receipt.previous, receipt.shadow) if one]
-        self.home.keep_only(self.home.active_version(), *known)
 
 
 def is_refusal(error: Exception) -> bool:

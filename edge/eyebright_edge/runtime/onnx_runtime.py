@@ -16,12 +16,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 
 from eyebright_common.errors import EyebrightError, ReleaseError
 from eyebright_common.release import MODEL_FILE, Precision
-from eyebright_edge.runtime.protocol import FloatArray
+from eyebright_edge.runtime.protocol import FloatArray, require_input
 
 _INPUT = "image"
 _OUTPUTS = ["logits", "cam"]
@@ -68,13 +67,7 @@ class OnnxRuntime:
 
     def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return ``logits [1, C]`` and ``cam [1, C, h, w]`` for ``image [1, 3, S, S]``, RGB, range 0–255."""
-        expected = (1, 3, self.image_size, self.image_size)
-        if image.shape != expected or image.dtype != np.float32:
-            raise ReleaseError(
-                f"the network takes float32 {list(expected)}",
-                value=f"{image.dtype} {list(image.shape)}",
-                fix="Prepare the picture with eyebright_common.imaging at the release's image size.",
-            )
+        require_input(image, self.image_size)
         logits, cam = self._session.run(_OUTPUTS, {_INPUT: image})
         return logits, cam
 

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from eyebright_common.errors import ReleaseError
 from eyebright_common.release import Precision
 
 FloatArray = npt.NDArray[np.float32]
@@ -48,3 +49,18 @@ class Runtime(Protocol):
 
     def close(self) -> None:
         """Let go of what is held; the runtime is not used afterwards."""
+
+
+def require_input(image: FloatArray, image_size: int) -> None:
+    """Return when ``image`` is what a network of this size takes.
+
+    Raises:
+        ReleaseError: it has another shape or type.
+    """
+    expected = (1, 3, image_size, image_size)
+    if image.shape != expected or image.dtype != np.float32:
+        raise ReleaseError(
+            f"the network takes float32 {list(expected)}",
+            value=f"{image.dtype} {list(image.shape)}",
+            fix="Prepare the picture with eyebright_common.imaging at the release's image size.",
+        )

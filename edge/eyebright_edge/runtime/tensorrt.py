@@ -22,8 +22,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from eyebright_common.closing import Closing
 from eyebright_common.digests import sha256_of
 from eyebright_common.errors import GoldenMismatch, ReleaseError
@@ -34,7 +32,7 @@ from eyebright_edge.runtime.board.tensorrt_worker.onnx_weights import outline
 from eyebright_edge.runtime.engine_cache import CachedEngine, EngineCache
 from eyebright_edge.runtime.golden import prove_runtime
 from eyebright_edge.runtime.machine import fingerprint
-from eyebright_edge.runtime.protocol import FloatArray
+from eyebright_edge.runtime.protocol import FloatArray, require_input
 from eyebright_edge.runtime.settings import RuntimeSettings
 from eyebright_edge.runtime.worker_process import WorkerFailed, WorkerProcess
 
@@ -98,13 +96,7 @@ class TensorRtRuntime(Closing):
             ReleaseError: the picture has another shape.
             WorkerFailed: the worker did not answer, or not so.
         """
-        expected = (1, 3, self.image_size, self.image_size)
-        if image.shape != expected or image.dtype != np.float32:
-            raise ReleaseError(
-                f"the network takes float32 {list(expected)}",
-                value=f"{image.dtype} {list(image.shape)}",
-                fix="Prepare the picture with eyebright_common.imaging at the release's image size.",
-            )
+        require_input(image, self.image_size)
         described, payload = pack_arrays({"image": image})
         answer = self._worker.ask("run", {"arrays": described}, payload, deadline_s=self._run_s)
         try:

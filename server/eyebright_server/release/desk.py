@@ -5,25 +5,23 @@
     OPERATOR/candidates/<task>/<version>/   what was built; evidence.json and gate.json once it was judged
     OPERATOR/releases/<task>/<version>/     what passed, and published releases checked out to compare with
 
-A look at test data is written into the ledger before it is taken; so is every verdict after it was reached, and every
-override with name and reason.
+Every verdict is written into the ledger after it was reached, and every override with name and reason; a look at test
+data before it is taken (``looks``).
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from eyebright_common.closing import Closing
-from eyebright_common.durable import move_into_place, write_bytes
+from eyebright_common.durable import move_into_place
 from eyebright_common.errors import InputError, ReleaseError
-from eyebright_common.manifest import read_dataset
 from eyebright_common.release import GATE_FILE, MODEL_FILE, GateReport, Release, next_version, read_gate, read_release
-from eyebright_common.release.evidence import SiteEvidence, read_evidence
 from eyebright_common.release.gate_report import Override
 from eyebright_common.release.rollout import Ring, Rollout
 from eyebright_common.trust import AvailableRelease
@@ -31,14 +29,11 @@ from eyebright_server.distribution import OperatorFolder
 from eyebright_server.fleet import Fleet
 from eyebright_server.release.build import Hearing, hear, release_of, write_verdict
 from eyebright_server.release.candidate import CANDIDATE_FILE, Candidate, make_candidate, read_candidate
-from eyebright_server.release.measuring import Progress, measure_data
+from eyebright_server.release.looks import Looks
+from eyebright_server.release.measuring import Progress
 from eyebright_server.release.policy import gate_policy
 from eyebright_server.release.published import checkout, release_again
 from eyebright_server.release.site_evidence import Role
-
-EVIDENCE_FILE = "evidence.json"
-LOOKED = "test-data-looked"
-_EVIDENCE = TypeAdapter(tuple[SiteEvidence, ...])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +66,7 @@ class ReleaseDesk(Closing):
     def __init__(self, operator: OperatorFolder) -> None:
         self.operator = operator
         self.fleet = Fleet(operator.repository, operator.records, clock=operator.clock)
+        self.looks = Looks(operator.records, clock=operator.clock)
         self._releases = operator.folder / "releases"
         self._candidates = operator.folder / "candidates"
 
@@ -151,7 +147,7 @@ class ReleaseDesk(Closing):
         if word:
             policy.check_override(word.rules)
         older = self._older(task, candidate.release)
-        evidence = self._evidence(
+        evidence = self.looks.gather(
             folder,
             candidate,
             older,
@@ -167,7 +163,7 @@ class ReleaseDesk(Closing):
             evidence=evidence,
             incumbent=read_release(older["incumbent"]).version if "incumbent" in older else None,
             first=read_release(older["first"]).version if "first" in older else None,
-            looks=self._looks(evidence),
+            looks=self.looks.count(evidence),
             override=word,
         )
         report = hear(candidate, hearing)
@@ -277,66 +273,6 @@ class ReleaseDesk(Closing):
             )
         return rows
 
-    def _evidence(
-        self,
-        folder: Path,
-        candidate: Candidate,
-        older: Mapping[Role, Path],
-        *,
-        data: Sequence[Path],
-        unit_data: Sequence[Path],
-        counts: Sequence[Path],
-        audit: bool,
-        workers: int,
-        on_progress: Progress | None,
-    ) -> tuple[SiteEvidence, ...]:
-        saved = folder / EVIDENCE_FILE
-        if not (data or unit_data or counts):
-            if not saved.is_file():
-                return candidate.validation
-            try:
-                return _EVIDENCE.validate_json(saved.read_bytes())
-            except ValidationError as error:
-                raise ReleaseError("the evidence kept here is damaged", value=saved, fix="Measure again.") from error
-        told = [read_evidence(path) for path in counts]
-        for path in (*data, *unit_data):
-            self._look(path, candidate.release)
-            told += measure_data(
-                folder,
-                candidate.release,
-                path,
-                others=older,
-                unit_camera=path in unit_data,
-                audit=audit,
-                workers=workers,
-                on_progress=on_progress,
-            )
-        names = [(one.site, one.unit_camera) for one in told]
-        if len(set(names)) != len(names):
-            twice = sorted({site for site, camera in names if names.count((site, camera)) > 1})
-            raise InputError("a site is counted twice", value=", ".join(twice), fix="Give each site's data once.")
-        write_bytes(saved, _EVIDENCE.dump_json(tuple(told)))
-        return tuple(told)
-
-    def _look(self, data: Path, release: Release) -> None:
-        """Write a look at test data down, before it is taken."""
-        manifest, _ = read_dataset(data, task_family=release.task, exact=True)
-        facts = {
-            "digest": manifest.digest,
-            "task": release.task,
-            "version": release.version,
-            "model_sha256": release.artefact(MODEL_FILE).sha256,
-        }
-        self.operator.records.append(LOOKED, facts, now=self.operator.clock())
-
-    def _looks(self, evidence: Sequence[SiteEvidence]) -> int | None:
-        """How often the most looked-at data set was; None when it is not known what was looked at."""
-        digests = {one.data_digest for one in evidence if one.split == "test"}
-        if not digests or None in digests:
-            return None
-        entries = [entry.facts["digest"] for entry in self.operator.records.ledger(kind=LOOKED)]
-        return max(max(1, entries.count(digest)) for digest in digests)
-
     def _record(self, release: Release, report: GateReport) -> None:
         facts: dict[str, object] = {
             "task": release.task,
@@ -399,46 +335,6 @@ class ReleaseDesk(Closing):
         rollout = state.rollout
         ring = rollout.rings[rollout.opened].name
         return "every unit" if rollout.state == "done" else f"{rollout.state}, ring {ring}"
-
-
-def count_site(
-    candidate: Path,
-    data: Path,
-    out: Path,
-    *,
-    site: str,
-    incumbent: Path | None,
-    first: Path | None,
-    unit_camera: bool,
-    smallest: int,
-    workers: int,
-    on_progress: Progress | None,
-) -> SiteEvidence:
-    """Run a candidate or release over a site's data, write the counts to ``out`` and return them.
-
-    Raises:
-        EyebrightError: the data or a release cannot be used here.
-    """
-    is_candidate = (candidate / CANDIDATE_FILE).is_file()
-    release = read_candidate(candidate).release if is_candidate else read_release(candidate)
-    others: dict[Role, Path] = {}
-    if incumbent is not None:
-        others["incumbent"] = incumbent
-    if first is not None:
-        others["first"] = first
-    (evidence,) = measure_data(
-        candidate,
-        release,
-        data,
-        others=others,
-        site=site,
-        unit_camera=unit_camera,
-        smallest=smallest,
-        workers=workers,
-        on_progress=on_progress,
-    )
-    write_bytes(out, evidence.to_json())
-    return evidence
 
 
 def _gate_words(place: Path | None) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from eyebright_common.errors import InputError
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.distribution.passphrase import passphrase
+from eyebright_server.showing import show
 
 if TYPE_CHECKING:
     from eyebright_common.release import GateReport
@@ -60,7 +59,7 @@ def build(
     for one in release.variants:
         row = (one.file, f"{one.size_bytes:,}", f"{one.speed_ratio:.2f}", f"{one.max_abs_score_difference:.4f}")
         table.add_row(*row, f"{one.changed_decisions} of {one.pictures}")
-    _show(
+    show(
         as_json,
         facts,
         table,
@@ -108,7 +107,7 @@ def gate(
     for rule in report.rules:
         table.add_row(*rule_cells(rule, report)[:5], style=_style(report, rule.name, rule.blocks))
     facts = {"passed": report.passed, "folder": str(place), "gate": json.loads(report.to_json())}
-    _show(as_json, facts, table, headline(report), f"{'Release' if report.passed else 'Report'}: {place}")
+    show(as_json, facts, table, headline(report), f"{'Release' if report.passed else 'Report'}: {place}")
     if not report.passed:
         raise typer.Exit(1)
 
@@ -138,7 +137,7 @@ def publish(
         "new": published.new,
     }
     words = f"{made.task} {made.version} {new}: {len(made.files)} files, {made.size_bytes / 1e6:.1f} MB.{ring}"
-    _show(as_json, facts, words)
+    show(as_json, facts, words)
 
 
 @app.command()
@@ -188,10 +187,10 @@ def watch(folder: Folder, task: Task, as_json: AsJson = False) -> None:
     """Look at what units report; a rate outside its limits stops the rollout (exit 1)."""
     with _desk(folder) as desk:
         seen, stopped = desk.fleet.watch(task)
-    _show(as_json, _observed(seen), _rates(seen), f"{seen.running} of {seen.units} units run it.")
+    show(as_json, _observed(seen), _rates(seen), f"{seen.running} of {seen.units} units run it.")
     if seen.outside:
         done = "The rollout is stopped." if stopped else "The rollout was stopped before."
-        _show(False, {}, f"Outside its limits: {', '.join(rate.name for rate in seen.outside)}. {done}")
+        show(False, {}, f"Outside its limits: {', '.join(rate.name for rate in seen.outside)}. {done}")
         raise typer.Exit(1)
 
 
@@ -208,7 +207,7 @@ def rollback(
     with _desk(folder) as desk:
         made, old = desk.roll_back(task, to=to, by=_by(operator), reason=reason)
     facts = {"task": task, "version": made.version, "again": old, "sha256": made.sha256}
-    _show(as_json, facts, f"{task} {made.version} is published: the files of release {old}, for every unit.")
+    show(as_json, facts, f"{task} {made.version} is published: the files of release {old}, for every unit.")
 
 
 @app.command("list")
@@ -220,7 +219,7 @@ def list_(folder: Folder, as_json: AsJson = False) -> None:
     for row in rows:
         table.add_row(row.task, row.version, row.state, row.gate, row.rollout)
     facts = [{name: getattr(row, name) for name in ("task", "version", "state", "gate", "rollout")} for row in rows]
-    _show(as_json, {"releases": facts}, table)
+    show(as_json, {"releases": facts}, table)
 
 
 @app.command()
@@ -237,7 +236,7 @@ def export(
         ends = desk.operator.repository.expiries()["timestamp"]
     facts = {"folder": str(to), "files": files, "size_bytes": size, "until": ends.isoformat()}
     words = f"{files} files, {size / 1e6:.1f} MB in {to}."
-    _show(as_json, facts, words, f"Units take it until {ends:%Y-%m-%d %H:%M} UTC; export again after that.")
+    show(as_json, facts, words, f"Units take it until {ends:%Y-%m-%d %H:%M} UTC; export again after that.")
 
 
 @app.command()
@@ -254,7 +253,7 @@ def count(
     as_json: AsJson = False,
 ) -> None:
     """Run a candidate over a site's own data; what is written are counts, and nothing else."""
-    from eyebright_server.release.desk import count_site
+    from eyebright_server.release.looks import count_site
     from eyebright_server.release.progress import working
 
     with working("measuring") as on_progress:
@@ -274,7 +273,7 @@ def count(
     words = (
         f"{told.n} patients: {told.positives} to be referred, {told.negatives} others, {told.ungradable} ungradable."
     )
-    _show(as_json, json.loads(evidence.model_dump_json()), words, f"Counts in {out}; nothing else leaves this machine.")
+    show(as_json, json.loads(evidence.model_dump_json()), words, f"Counts in {out}; nothing else leaves this machine.")
 
 
 _UNSIGNED = (
@@ -312,7 +311,7 @@ def _show_state(as_json: bool, state: RolloutState, *more: str) -> None:
         "done": "for every unit",
     }[rollout.state]
     facts = {"rollout": rollout.model_dump(mode="json"), "step": state.step, "since": state.since.isoformat()}
-    _show(as_json, facts, f"{rollout.task} {rollout.version}: {words}.", *more)
+    show(as_json, facts, f"{rollout.task} {rollout.version}: {words}.", *more)
 
 
 def _observed(seen: Observation) -> dict[str, object]:
@@ -329,12 +328,3 @@ def _rates(seen: Observation) -> Table:
         figures = ["-" if value is None else f"{value:.3f}" for value in (rate.value, rate.lower, rate.upper)]
         table.add_row(rate.name, figures[0], str(rate.n), *figures[1:], rate.verdict)
     return table
-
-
-def _show(as_json: bool, facts: Mapping[str, object] | Sequence[object], *text: str | Table) -> None:
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    if as_json:
-        console.print(json.dumps(facts, allow_nan=False))
-        return
-    for part in text:
-        console.print(part)
