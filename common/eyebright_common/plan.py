@@ -153,7 +153,7 @@ class Plan(Document):
         optimiser: Local optimiser; its moments start afresh each round.
         warmup: Part of the whole schedule over which the rate rises.
         clip_norm: Largest norm of a gradient; 0 leaves it alone.
-        balance: How rare classes are made up for.
+        balance: How rare classes are made up for; ``prior`` also keeps a hospital from unlearning classes it lacks.
         proximal_mu: Pull towards the global student (FedProx).
         views: Views per image in the teacher cache.
         view_family: How strong the views are; left out of the JSON where they are the usual mild ones, so that plans
@@ -187,7 +187,7 @@ class Plan(Document):
     optimiser: Literal["adamw", "sgd"] = "adamw"
     warmup: float = Field(default=0.1, ge=0, lt=1, allow_inf_nan=False)
     clip_norm: float = Field(default=5.0, ge=0, le=1000, allow_inf_nan=False)
-    balance: Literal["none", "sampling", "loss"] = "none"
+    balance: Literal["none", "sampling", "loss", "prior"] = "none"
     proximal_mu: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     views: int = Field(ge=1, le=1000)
     view_family: ViewFamily = Field(default=_USUAL_VIEWS, exclude_if=lambda family: family == _USUAL_VIEWS)

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from eyebright_common.errors import InputError
+from eyebright_server.plan_command import plan as write_plan
 
 if TYPE_CHECKING:
     from eyebright_server.distribution.operator_folder import ServerSettings
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from eyebright_server.federation.run_folder import RunFolder
     from eyebright_server.records import Records
 
-app = typer.Typer(no_args_is_help=True, help="Rounds with hospitals: start, resume, status, lift.")
+app = typer.Typer(no_args_is_help=True, help="Rounds with hospitals: plan, start, resume, status, lift.")
+app.command(name="plan")(write_plan)
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 Name = Annotated[str, typer.Argument(help="Name of the run.")]
@@ -37,6 +39,7 @@ def start(
     site: Annotated[
         list[Path] | None, typer.Option(help="Rehearse with this site folder instead of hospitals; repeat, in order.")
     ] = None,
+    init: Annotated[Path | None, typer.Option(help="Begin with these weights (safetensors), e.g. ImageNet's.")] = None,
     release: Annotated[Path | None, typer.Option(help="Begin with the student of this release.")] = None,
     weights: Annotated[Path | None, typer.Option(help="With --release: student.safetensors of its run.")] = None,
     quorum: Annotated[int | None, typer.Option(help="Fewest replies to average. Default: half.")] = None,
@@ -57,6 +60,8 @@ def start(
         raise InputError("--site and --hospital do not go together", fix="Rehearse with folders, or ask hospitals.")
     if (release is None) != (weights is None):
         raise InputError("--release and --weights go together", fix="Give both, or neither.")
+    if init is not None and release is not None:
+        raise InputError("--init and --release do not go together", fix="Begin with weights, or with a release.")
     rules = RoundRules(
         quorum=quorum, attempts=attempts, patience=patience, round_budget=budget, smallest_count=smallest_count
     )
@@ -66,7 +71,9 @@ def start(
         asked = Plan.from_json(plan.read_bytes())
     except OSError as error:
         raise InputError("the plan cannot be read", value=plan, fix="Name a plan file.") from error
-    begun = released_student(asked, release=release, weights=weights) if release and weights else fresh_student(asked)
+    begun = (
+        released_student(asked, release=release, weights=weights) if release and weights else fresh_student(asked, init)
+    )
     run = RunFolder.create(
         runs_folder(_operator(folder)) / name,
         plan=asked,

@@ -60,6 +60,17 @@ def test_class_weights_weigh_the_term_on_labels() -> None:
     assert float(total.detach()) == pytest.approx(float(only_first))
 
 
+def test_the_logarithm_of_the_shares_is_added_under_the_term_on_labels_alone() -> None:
+    prior = torch.tensor([0.7, 0.2, 0.05, 0.05]).log()
+    made, student, targets = Distiller(Recipe(), log_prior=prior), normal(1, 8, 4), normal(2, 8, 4)
+    _, parts = made.loss(student, LABELS, targets=targets)
+    _, plain = Distiller(Recipe()).loss(student, LABELS, targets=targets)
+    by_hand = -torch.log_softmax(student + prior, dim=1)[torch.arange(8), LABELS].mean()
+    assert float(parts["ce"]) == pytest.approx(float(by_hand), rel=1e-6)
+    assert float(parts["ce"]) != pytest.approx(float(plain["ce"]))
+    assert (parts["kd"], parts["dist"]) == (plain["kd"], plain["dist"])
+
+
 def test_distillation_without_targets_is_refused() -> None:
     with pytest.raises(InputError, match="kd and dist without teacher targets"):
         Distiller(Recipe()).loss(normal(1, 8, 4), LABELS)

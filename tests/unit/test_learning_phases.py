@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 from eyebright_common.errors import EyebrightError, InputError
-from eyebright_learning.distillation import Recipe
+from eyebright_learning.distillation import Distiller, Recipe
 from eyebright_learning.models import Teacher, build_student, build_teacher
 from eyebright_learning.training import EpochRecord, TeacherTraining, Training, fit, train_teacher
-from eyebright_learning.training.batches import class_weights
+from eyebright_learning.training.batches import class_weights, log_prior
+from eyebright_learning.training.config import Balance
 from eyebright_learning.training.objective import build_distiller
 from eyebright_learning.training.optimiser import build_optimiser, set_rate
 from eyebright_learning.training.phases import Phases, head_of
@@ -158,6 +160,44 @@ def test_class_weights_reach_the_focal_loss() -> None:
     weight = torch.from_numpy(class_weights(uneven.labels, 4))[labels]
     p = logits.softmax(1)[torch.arange(2), labels]
     assert float(total) == pytest.approx(float((weight * (1 - p) ** 2 * -p.log()).sum() / weight.sum()), rel=1e-5)
+
+
+def _learnt_bias(counts: list[int], balance: Balance) -> Tensor:
+    """Return what a network that sees nothing of its pictures learns about the classes from labels alone, ``[4]``."""
+    labels = np.repeat(np.arange(4), counts)
+    prior = torch.from_numpy(log_prior(labels, 4)) if balance == "prior" else None
+    made, target, bias = Distiller(Recipe.supervised(), log_prior=prior), torch.from_numpy(labels), torch.zeros(4)
+    bias.requires_grad_(True)
+    optimiser = torch.optim.SGD([bias], lr=4.0)
+    for _ in range(200):
+        optimiser.zero_grad()
+        made.loss(bias.expand(len(labels), 4), target)[0].backward()
+        optimiser.step()
+    return bias.detach()
+
+
+def _leaning(counts: list[int], balance: Balance) -> float:
+    bias = _learnt_bias(counts, balance)
+    return float(bias.max() - bias.min())
+
+
+def test_with_balance_prior_a_student_learns_no_leaning_to_the_frequent_class() -> None:
+    counts = [120, 20, 10, 10]
+    assert _leaning(counts, "none") > 2.0
+    assert _leaning(counts, "prior") < 0.02
+
+
+def test_with_balance_prior_a_class_that_a_hospital_lacks_is_not_unlearned() -> None:
+    counts = [200, 200, 0, 0]
+    assert float(_learnt_bias(counts, "none")[2]) < -3.0
+    assert float(_learnt_bias(counts, "prior")[2]) > -0.6
+
+
+def test_balance_prior_takes_the_shares_of_the_pictures_that_are_learned_from() -> None:
+    uneven = IMAGES.subset([0, 4, 8, 12, 1, 2, 3])
+    made = build_distiller(Recipe(), nn.Linear(1, 1), uneven, classes=4, config=config(balance="prior"), cache=None)
+    assert made.log_prior is not None
+    assert torch.allclose(made.log_prior.exp(), torch.tensor([4.0, 1.0, 1.0, 1.0]) / 7)
 
 
 def test_a_teacher_learns_by_the_focal_loss() -> None:

@@ -24,6 +24,7 @@ class Distiller(nn.Module):
     """The losses of one stretch of training."""
 
     class_weights: Tensor | None
+    log_prior: Tensor | None
 
     def __init__(
         self,
@@ -32,6 +33,7 @@ class Distiller(nn.Module):
         tap_channels: int | None = None,
         feature_shape: tuple[int, int] | None = None,
         class_weights: Tensor | None = None,
+        log_prior: Tensor | None = None,
     ) -> None:
         """Make fresh projectors where the recipe needs them; their start is drawn from torch's generator.
 
@@ -40,6 +42,7 @@ class Distiller(nn.Module):
             tap_channels: Channels of the student's tap; needed for features.
             feature_shape: Tokens and width ``(n, w)`` of the teacher's cached features; needed for features.
             class_weights: float32 ``[C]`` for the term on labels.
+            log_prior: float32 ``[C]``, added to the logits under the term on labels.
 
         Raises:
             InputError: the recipe looks at features and the teacher has none.
@@ -47,6 +50,7 @@ class Distiller(nn.Module):
         super().__init__()
         self.recipe = recipe
         self.register_buffer("class_weights", class_weights)
+        self.register_buffer("log_prior", log_prior)
         self.features: FeatureTerms | None = None
         self._first: dict[str, float] = {}
         recipe.check(has_teacher=True, has_features=feature_shape is not None)
@@ -84,7 +88,7 @@ class Distiller(nn.Module):
             InputError: a distillation weight is set and there is no teacher.
         """
         self.recipe.check(has_teacher=targets is not None)
-        parts = label_terms(self.recipe, logits, labels, class_weights=self.class_weights)
+        parts = label_terms(self.recipe, logits, labels, class_weights=self.class_weights, log_prior=self.log_prior)
         if targets is not None:
             parts |= teacher_terms(self.recipe, logits, targets, labels)
         seen: dict[str, Tensor] = {}

@@ -48,6 +48,13 @@ def class_weights(labels: Index, classes: int) -> npt.NDArray[np.float32]:
     return weights.astype(np.float32)
 
 
+def log_prior(labels: Index, classes: int) -> npt.NDArray[np.float32]:
+    """Return the logarithm of each class's share ``[C]``; a class without pictures counts as half a picture."""
+    counts = np.maximum(np.bincount(labels, minlength=classes), 0.5)
+    shares = counts / counts.sum()
+    return np.asarray(np.log(shares), np.float32)
+
+
 def _in_turn(members: Index, wanted: int, generator: np.random.Generator) -> Index:
     rounds = -(-wanted // len(members))
     return np.concatenate([generator.permutation(members) for _ in range(rounds)])[:wanted]

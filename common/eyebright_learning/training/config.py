@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from eyebright_common.errors import InputError
 from eyebright_learning.views import AUGMENTATION_ID, get_family
 
 Optimiser = Literal["adamw", "sgd"]
 Precision = Literal["fp32", "bf16"]
-Balance = Literal["none", "sampling", "loss"]
+Balance = Literal["none", "sampling", "loss", "prior"]
 
 _AT_LEAST = {
     "epochs": 1,
@@ -39,7 +39,9 @@ class Training:
         warmup: Part of the whole schedule over which the rate rises.
         final_rate: Rate at the end, as a part of the peak.
         clip_norm: Largest norm of the gradient; 0 leaves it alone.
-        balance: ``none``; ``sampling`` shows every class equally often; ``loss`` weighs the cross-entropy instead.
+        balance: ``none``; ``sampling`` shows every class equally often; ``loss`` weighs the cross-entropy instead;
+            ``prior`` adds the logarithm of the classes' shares to the logits under the term on labels, which also keeps
+            a class that these pictures lack from being unlearned.
         views: Different views of each picture; epoch e shows view e modulo this.
         modality: What the views find plausible.
         view_family: How strong the views are; one of ``eyebright_learning.views.FAMILIES``.
@@ -93,8 +95,8 @@ class Training:
         for knob, choices in (("optimiser", ("adamw", "sgd")), ("precision", ("fp32", "bf16"))):
             if getattr(self, knob) not in choices:
                 raise InputError(f"training: unknown {knob}", value=getattr(self, knob), fix=f"Choose of {choices}.")
-        if self.balance not in ("none", "sampling", "loss"):
-            raise InputError("training: unknown balance", value=self.balance)
+        if self.balance not in get_args(Balance):
+            raise InputError("training: unknown balance", value=self.balance, fix=f"Choose of {get_args(Balance)}.")
         get_family(self.view_family)
         if self.schedule_epochs < self.first_epoch + self.epochs:
             raise InputError(

@@ -15,7 +15,7 @@ from eyebright_learning.data import PreparedImages
 from eyebright_learning.distillation import Distiller, Recipe
 from eyebright_learning.models import Student
 from eyebright_learning.teacher_cache import TeacherCache
-from eyebright_learning.training.batches import class_weights
+from eyebright_learning.training.batches import class_weights, log_prior
 from eyebright_learning.training.config import Training
 
 _SMALLEST_PICTURE = 32
@@ -68,9 +68,10 @@ def build_distiller(
         InputError: the recipe looks at features and the network is not a student.
     """
     weights = torch.from_numpy(class_weights(images.labels, classes)) if config.balance == "loss" else None
+    prior = torch.from_numpy(log_prior(images.labels, classes)) if config.balance == "prior" else None
     device = next(network.parameters()).device
     if not recipe.needs_features or cache is None:
-        return Distiller(recipe, class_weights=weights).to(device)
+        return Distiller(recipe, class_weights=weights, log_prior=prior).to(device)
     if not isinstance(network, Student):
         raise InputError(
             "recipe: terms on features need a student's stride-16 map",
@@ -78,7 +79,11 @@ def build_distiller(
             fix="Train a student, or set pca, gl and adversarial to 0.",
         )
     return Distiller(
-        recipe, tap_channels=_tap_channels(network), feature_shape=cache.feature_shape, class_weights=weights
+        recipe,
+        tap_channels=_tap_channels(network),
+        feature_shape=cache.feature_shape,
+        class_weights=weights,
+        log_prior=prior,
     ).to(device)
 
 

@@ -1,4 +1,4 @@
-"""What a run begins with: a fresh student, or the one behind a release.
+"""What a run begins with: a fresh student, given weights, or the student behind a release.
 
 * A release ships a graph with batch normalisation folded into its convolutions; a student cannot be read back from it.
   Its weights are the run's own ``student.safetensors``. That they are those of the release is not believed but
@@ -25,9 +25,15 @@ from eyebright_learning.models import Student, build_student
 from eyebright_server.federation.records import Arrays
 
 
-def fresh_student(plan: Plan) -> Arrays:
-    """Return the arrays of the plan's student before any training, from the plan's seed."""
-    student = build_student(plan.student, classes=len(plan.classes), seed=plan.seed)
+def fresh_student(plan: Plan, weights: Path | None = None) -> Arrays:
+    """Return the arrays of the plan's student before any training, from the plan's seed or from a file.
+
+    A head of other classes, such as ImageNet's, is made afresh.
+
+    Raises:
+        InputError: the file cannot be read, or is of another architecture.
+    """
+    student = build_student(plan.student, classes=len(plan.classes), seed=plan.seed, weights=weights)
     return {name: t.detach().cpu().numpy() for name, t in student.state_dict().items() if not is_counter(name)}
 
 

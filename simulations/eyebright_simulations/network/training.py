@@ -65,6 +65,7 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
         teacher_arch=teacher.get("arch"),
         seed=options.seed,
         precision=budget.precision,
+        balance=budget.balance,
     )
 
 

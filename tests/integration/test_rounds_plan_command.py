@@ -1,0 +1,98 @@
+"""`eyebright server rounds plan`, and runs that begin with given weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from command_line import run_command
+from eyebright_common.digests import sha256_of
+from eyebright_common.plan import Plan
+from eyebright_learning.models import build_student, save_weights
+from eyebright_server.federation.warm_start import fresh_student
+from learning_pictures import small_teacher
+from tiny_federation import tiny_plan
+
+
+@pytest.fixture
+def teacher(tmp_path: Path) -> Path:
+    small_teacher(size=64).save(tmp_path / "teacher.safetensors")
+    return tmp_path / "teacher.safetensors"
+
+
+def written(capsys: pytest.CaptureFixture[str], file: Path, *more: object) -> tuple[Plan, dict[str, Any]]:
+    code, out, err = run_command(capsys, "server", "rounds", "plan", file, "--json", *more)
+    assert code == 0, err
+    return Plan.from_json(file.read_bytes()), json.loads(out)
+
+
+def refused(capsys: pytest.CaptureFixture[str], file: Path, *more: object) -> str:
+    before = file.read_bytes() if file.exists() else None
+    code, _, err = run_command(capsys, "server", "rounds", "plan", file, *more)
+    assert code == 2
+    assert (file.read_bytes() if file.exists() else None) == before
+    return err
+
+
+def test_a_plan_with_a_teacher_names_its_file_and_takes_its_size(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, told = written(capsys, tmp_path / "plan.json", "--teacher", teacher, "--rounds", 2, "--local-epochs", 1)
+    assert (plan.teacher_sha256, plan.teacher_arch) == (sha256_of(teacher), "test_vit")
+    assert (plan.image_size, plan.views, plan.balance) == (64, 2, "prior")
+    assert plan.recipe.needs_teacher
+    assert told["digest"] == plan.digest()
+
+
+def test_a_plan_without_a_teacher_learns_from_labels_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    plan, _ = written(capsys, tmp_path / "plan.json")
+    gentle, _ = written(capsys, tmp_path / "gentle.json", "--from-weights")
+    assert not plan.recipe.needs_teacher
+    assert plan.teacher_sha256 is None
+    assert gentle.learning_rate < plan.learning_rate
+
+
+def test_what_cannot_be_a_plan_is_refused_and_writes_nothing(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, student = tmp_path / "plan.json", tmp_path / "student.safetensors"
+    save_weights(build_student("mobilenet_v2", classes=4, seed=0), student)
+    assert "unknown student: vgg" in refused(capsys, file, "--student", "vgg")
+    assert "multiple of 32" in refused(capsys, file, "--image-size", 100)
+    assert "unknown task" in refused(capsys, file, "--task", "skin")
+    assert "not a teacher" in refused(capsys, file, "--teacher", student)
+    assert "4 classes, and task oct-dme has 2" in refused(capsys, file, "--task", "oct-dme", "--teacher", teacher)
+    written(capsys, file)
+    assert "would overwrite a file" in refused(capsys, file)
+
+
+def test_a_run_begins_with_the_given_weights_and_a_head_of_its_own(tmp_path: Path) -> None:
+    plan = tiny_plan()
+    given = build_student(plan.student, classes=1000, seed=5)
+    save_weights(given, tmp_path / "imagenet.safetensors")
+    begun, fresh = fresh_student(plan, tmp_path / "imagenet.safetensors"), fresh_student(plan)
+    body = [name for name in begun if not name.startswith(given.head_prefix)]
+    assert all(torch.equal(torch.from_numpy(begun[name]), given.state_dict()[name]) for name in body)
+    head = [name for name in begun if name.startswith(given.head_prefix)]
+    assert head
+    assert all((begun[name] == fresh[name]).all() for name in head)
+
+
+def test_weights_and_a_release_do_not_go_together(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    more = (
+        "--plan",
+        tmp_path / "p",
+        "--init",
+        tmp_path / "i",
+        "--release",
+        tmp_path / "r",
+        "--weights",
+        tmp_path / "w",
+    )
+    code, _, err = run_command(capsys, "server", "rounds", "start", tmp_path, "autumn", *more)
+    assert code == 2
+    assert "--init and --release do not go together" in err
