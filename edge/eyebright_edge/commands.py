@@ -1,4 +1,4 @@
-"""``eyebright edge``: enrol, update, agent, status, rollback, screen, quality, records, telemetry.
+"""``eyebright edge``: enrol, update, agent, status, rollback, screen, quality, records, telemetry, engine.
 
 A command parses, makes one call and prints. Each imports its rooms when it runs, so that screening a picture loads
 neither gRPC nor TUF, and ``--help`` loads nothing at all.
@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from eyebright_common.errors import EyebrightError, InputError
-from eyebright_edge import records_command, telemetry_command
+from eyebright_edge import engine_command, records_command, telemetry_command
 
 if TYPE_CHECKING:
     from eyebright_edge.agent.home import UnitHome
@@ -36,6 +36,7 @@ app = typer.Typer(
 
 app.add_typer(records_command.app)
 app.add_typer(telemetry_command.app)
+app.add_typer(engine_command.app)
 
 _SOME_PICTURES_UNREADABLE = 2
 
@@ -199,7 +200,7 @@ def technician(
     home: Home,
     remove: Annotated[bool, typer.Option("--remove", help="Take NAME off this unit.")] = False,
 ) -> None:
-    """Let somebody work at the kiosk: asks for a PIN (4 to 12 digits) and keeps its hash."""
+    """Let somebody work at the kiosk: asks for a PIN (6 to 12 digits), which also opens the records."""
     from eyebright_edge.agent.home import UnitHome
     from eyebright_edge.kiosk.technicians import Technicians
 

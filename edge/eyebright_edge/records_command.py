@@ -1,4 +1,7 @@
-"""``eyebright edge records``: make the vault, see what is in it, take one picture out, forget the old ones."""
+"""``eyebright edge records``: who opens the vault, what is in it, take one item out, forget the old ones.
+
+The kiosk makes the vault with its first technician's PIN; ``create`` makes one before, with another PIN or a key file.
+"""
 
 from __future__ import annotations
 
@@ -52,6 +55,25 @@ def add(
     typer.echo(f"{name} opens the vault now.")
 
 
+@app.command()
+def remove(
+    home: Home, name: Annotated[str, typer.Option("--name", help="Whose PIN, or which key file: as `list` says.")]
+) -> None:
+    """Let a PIN or key file open the vault no longer; needs no PIN. The last one stays."""
+    from eyebright_edge.records.vault_seals import remove_seal
+
+    remove_seal(_root(home), name)
+    typer.echo(f"{name} opens the vault no longer.")
+
+
+@app.command()
+def anew(home: Home) -> None:
+    """Put the vault aside when nobody can open it, so that the kiosk makes another; what is in it stays unreadable."""
+    from eyebright_edge.records.vault_seals import set_aside
+
+    typer.echo(f"The vault is now {set_aside(_root(home))}; the next PIN at the kiosk makes a new one.")
+
+
 @app.command("list")
 def show(home: Home) -> None:
     """Say what is kept, and since when; needs no PIN."""
@@ -68,13 +90,16 @@ def show(home: Home) -> None:
 
 @app.command()
 def export(
-    item: Annotated[str, typer.Argument(metavar="ITEM", help="As `list` names it.")],
+    item: Annotated[
+        str, typer.Argument(metavar="ITEM", help="As `list` names it; N-visit is what the journal says of visit N.")
+    ],
     target: Annotated[Path, typer.Argument(metavar="FILE")],
     home: Home,
     by: Annotated[str, typer.Option("--by", help="Who asks for it; noted in exports.jsonl.")],
     key_file: KeyFile = None,
 ) -> None:
     """Write one item, in the clear, to FILE. A line in exports.jsonl says when, which and who."""
+    from eyebright_edge.agent.home import UnitHome
     from eyebright_edge.records.journal import Journal
     from eyebright_edge.records.vault import vault_items
     from eyebright_edge.records.vault_store import EXPORTS_FILE, export_item
@@ -82,14 +107,17 @@ def export(
     vault = _opened(home, key_file)
     if item not in {one.name for one in vault_items(vault.root)}:
         raise InputError("the vault has no such item", value=item, fix="`eyebright edge records list` names them.")
-    export_item(vault, item, target, journal=Journal(home / EXPORTS_FILE), by=by, clock=_now)
+    visits, exports = Journal(UnitHome(home).visits_file), Journal(home / EXPORTS_FILE)
+    export_item(vault, item, target, visits=visits, journal=exports, by=by, clock=_now)
     typer.echo(f"Written: {target}. It is not encrypted there.")
 
 
 @app.command()
 def expire(
     home: Home,
-    keep_days: Annotated[int, typer.Option("--keep-days", help="How long a picture is kept.")] = KEEP_DAYS,
+    keep_days: Annotated[
+        int, typer.Option("--keep-days", help="How long pictures and patients' codes are kept.")
+    ] = KEEP_DAYS,
     date_is_right: Annotated[
         bool, typer.Option("--date-is-right", help="Also after a long pause, when the clock could have jumped.")
     ] = False,

@@ -23,16 +23,16 @@ def telemetry() -> None:
 def show(
     home: Home, as_json: Annotated[bool, typer.Option("--json", help="Print what is sent, byte for byte.")] = False
 ) -> None:
-    """Print everything that goes with the next report; nothing else is sent of this unit's days."""
+    """Print the report that goes to the operator next, whole; nothing else is sent of this unit."""
     from eyebright_edge.agent.home import UnitHome
-    from eyebright_edge.agent.unit_report import unit_telemetry
-    from eyebright_edge.records.telemetry import acknowledged_through, telemetry_lines
+    from eyebright_edge.agent.unit_report import next_report
+    from eyebright_edge.records.telemetry import acknowledged_through, report_lines
 
     unit = UnitHome(home)
     unit.require()
-    told = unit_telemetry(unit, today=datetime.now(UTC).date())
+    report = next_report(unit, today=datetime.now(UTC).date())
     if as_json:
-        typer.echo(json.dumps(told.model_dump(mode="json")))
+        typer.echo(json.dumps(report.model_dump(mode="json")))
         return
-    for line in telemetry_lines(told, through=acknowledged_through(home)):
+    for line in report_lines(report, through=acknowledged_through(home)):
         typer.echo(line)

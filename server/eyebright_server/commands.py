@@ -80,14 +80,14 @@ def init(
         facts,
         f"Operator's folder made: {folder}",
         f"Move {offline} to a safe place; only publishing needs it.",
-        f"Next: eyebright server serve {folder}",
+        f"Next: eyebright server up {folder}; where there are only units: eyebright server serve {folder}",
     )
 
 
 @app.command()
 def invite(
     folder: Folder,
-    name: Annotated[str, typer.Argument(help="Name of the new unit or hospital.")],
+    name: Annotated[str, typer.Argument(help="Name of the new unit, hospital, builder or console.")],
     valid_hours: Annotated[float, typer.Option(help="How long the invitation can be used.")] = 72.0,
     role: Annotated[Role, typer.Option(help="What is invited.")] = Role.UNIT,
     out: Annotated[Path | None, typer.Option(help="Write the invitation to a file readable by you alone.")] = None,
@@ -95,7 +95,7 @@ def invite(
 ) -> None:
     """Print a one-time invitation: one line to hand over by a safe way."""
     if role is Role.SERVER:
-        raise InputError("a server is not invited", fix="Choose unit or hospital.")
+        raise InputError("a server is not invited", fix="Choose unit, hospital, builder or console.")
     with _opened(folder) as operator:
         invitation = operator.invite(name, role=role, validity=timedelta(hours=valid_hours))
     text = invitation.encode()

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from eyebright_common.errors import InputError, TrustError
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.distribution.passphrase import passphrase
 from eyebright_server.release.repository import utc_now
+from eyebright_server.release.role_keys import ROLES
 from eyebright_server.showing import show
 
 MODELS, ONLINE = "models", "online"
@@ -47,21 +49,34 @@ def rotate(
     key: Annotated[
         str | None, typer.Option(help="The key to retire; by default one that is not here, else the first.")
     ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Every key of the role, also when all of them are lost.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Replace a key by a fresh one; units follow by themselves.
 
     Needs the root keys, or the targets keys for students and teachers.
     """
+    if role not in (*ROLES, ONLINE, MODELS):
+        fix = f"Choose one of: {', '.join((*ROLES, ONLINE, MODELS))}."
+        raise TrustError("there is no such role", value=role, fix=fix)
+    if (key is not None or every) and role in (ONLINE, MODELS):
+        raise InputError("these keys are replaced without naming them", value=role, fix="Leave --key and --all out.")
+    if key is not None and every:
+        raise InputError("one key, or all of them?", fix="Give --key or --all.")
     with OperatorFolder.open(folder, passphrase=passphrase()) as operator:
         repository = operator.repository
         if role == ONLINE:
-            fresh = repository.rotate_online_keys()
+            fresh = list(repository.rotate_online_keys().items())
+        elif every:
+            fresh = [(role, made) for made in repository.rotate_role(role)]
         else:
-            fresh = {role: repository.rotate_models_key() if role == MODELS else repository.rotate_key(role, key)}
-        for of, made in fresh.items():
+            fresh = [(role, repository.rotate_models_key() if role == MODELS else repository.rotate_key(role, key))]
+        for of, made in fresh:
             operator.records.append("key-rotated", {"role": of, "key": made}, now=utc_now())
-    show(as_json, {"keys": fresh}, *(f"{of} has a new key: {made[:12]}." for of, made in fresh.items()))
+    facts = {role: [made for _, made in fresh]} if every else dict(fresh)
+    show(as_json, {"keys": facts}, *(f"{of} has a new key: {made[:12]}." for of, made in fresh))
 
 
 @app.command()
@@ -87,7 +102,9 @@ def place(
     """Say that a key lies elsewhere: on a stick, or in a variable of the environment."""
     with OperatorFolder.open(folder, passphrase=passphrase()) as operator:
         operator.repository.place_key(key, uri)
-    show(as_json, {"key": key, "place": uri}, f"{key[:12]} is looked for at {uri}.")
+        here = any(place.here for place in operator.repository.key_places() if place.keyid.startswith(key))
+    found = "" if here else " It is not there now."
+    show(as_json, {"key": key, "place": uri, "here": here}, f"{key[:12]} is looked for at {uri}.{found}")
 
 
 def expiry_table(ends: dict[str, datetime]) -> Table:

@@ -108,14 +108,14 @@ def test_a_unit_does_not_fetch_teachers(network, tmp_path):
 
 def test_a_reader_that_stops_reading_costs_the_server_a_bounded_number_of_chunks(network, tmp_path, monkeypatch):
     read = []
-    honest = published_files.read_ahead
+    honest = published_files.Pieces.read_ahead
 
-    def counted(path, offset, total):
-        chunks = honest(path, offset, total)
-        read.extend(chunks)
-        return chunks
+    def counted(self, path, offset, total):
+        messages, after = honest(self, path, offset, total)
+        read.extend(messages)
+        return messages, after
 
-    monkeypatch.setattr(services, "read_ahead", counted)
+    monkeypatch.setattr(published_files.Pieces, "read_ahead", counted)
     chunks = 400
     release = write_release(tmp_path / "big", version="2", files={"model.onnx": bytes(chunks * CHUNK_BYTES)})
     network.operator.repository.publish(release)

@@ -209,4 +209,5 @@ def test_nothing_of_this_machine_but_its_fingerprint_is_in_an_upload(tmp_path: P
     assert str(tmp_path) not in json.dumps(sent)
     assert set(sent) == {
         *("schema", "builder", "task", "version", "key", "sha256", "size_bytes", "build_seconds", "proof"),
+        "golden_logits",
     }

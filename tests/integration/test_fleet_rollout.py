@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from command_line import run_command
 from eyebright_common.errors import InputError, ReleaseError, TrustError
 from eyebright_common.release.rollout import Ring, decide, parse_rollout, rollout_numbers
 from eyebright_common.trust import Role
-from eyebright_common.wire import UnitStatus, Verdicts
+from eyebright_common.wire import ShadowAgreement, UnitStatus, Verdicts
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.fleet import Fleet, rollout_history
 from eyebright_server.records.models import ParticipantRow
@@ -57,19 +58,28 @@ def start(fleet: Fleet):
     return fleet.start("fundus", version="2", before="1", rings=RINGS, by="E. Kant")
 
 
-def report(operator: OperatorFolder, clock: Clock, fleet: Fleet, *, units: int = 40, **canary: object) -> None:
-    """Let units report; those of the canary ring run release 2."""
+def report(
+    operator: OperatorFolder,
+    clock: Clock,
+    fleet: Fleet,
+    *,
+    units: int = 40,
+    shadow: ShadowAgreement | None = None,
+    **canary: object,
+) -> None:
+    """Let units report; those of the first ring run release 2, unseen when they tell how often it agreed."""
     rollout = fleet.current("fundus").rollout
     for name in (f"unit-{n}" for n in range(units)):
         inside = rollout.ring_of(name) == 0
         fields = {"refer": 30, "no_referral": 70, "ungradable": 5} | (canary if inside else {})
         status = UnitStatus(
             task="fundus",
-            active_version="2" if inside else "1",
+            active_version="2" if inside and shadow is None else "1",
             state="up_to_date",
             golden_passed=True,
             verdicts=Verdicts(**fields),
             software="0.1.0",
+            shadow=shadow if inside else None,
         )
         with operator.records.writing() as session:
             session.merge(
@@ -159,6 +169,46 @@ def test_without_the_offline_keys_nothing_opens_but_a_pause_holds(folder, operat
     fleet.sync("fundus")
     assert signed(operator, tmp_path / "unit").state == "paused"
     assert fleet.resume("fundus", by="E. Kant", reason="it was the lamp").rollout.state == "open"
+
+
+def test_the_commands_say_that_a_pause_is_not_signed_and_sync_signs_it(
+    folder, operator, fleet, clock, tmp_path, capsys
+) -> None:
+    start(fleet)
+    report(operator, clock, fleet)
+    operator.close()
+    (folder / "keys" / "offline").rename(tmp_path / "stick")
+    release = ("server", "release")
+    code, out, _ = run_command(capsys, *release, "pause", folder, "fundus", "--reason", "something is odd")
+    assert code == 0
+    assert out.startswith("fundus 2: paused in ring canary.\nNot signed: ")
+    code, _, error = run_command(capsys, *release, "sync", folder, "fundus")
+    assert (code, error.count("\n")) == (4, 1)
+    code, out, _ = run_command(capsys, *release, "status", folder, "fundus")
+    assert code == 0
+    assert "Not signed: " in out
+    (tmp_path / "stick").rename(folder / "keys" / "offline")
+    code, out, _ = run_command(capsys, *release, "sync", folder, "fundus")
+    assert (code, "It is signed now" in out) == (0, True)
+    code, out, _ = run_command(capsys, *release, "sync", folder, "fundus")
+    assert (code, "It was signed already." in out) == (0, True)
+    assert signed(operator, tmp_path / "unit").state == "paused"
+
+
+def test_status_shows_what_holds_a_ring_and_how_often_the_shadow_agreed(folder, operator, fleet, clock, capsys) -> None:
+    shadow = Ring(name="shadow", kind="shadow", share=0.5, wait_hours=24.0)
+    fleet.start("fundus", version="2", before="1", rings=(shadow, *RINGS[:1]), by="E. Kant")
+    told = ShadowAgreement(version="2", compared=10, agreed=9)
+    report(operator, clock, fleet, shadow=told)
+    units = sum(fleet.current("fundus").rollout.ring_of(f"unit-{n}") == 0 for n in range(40))
+    code, out, _ = run_command(capsys, "server", "release", "status", folder, "fundus", "--json")
+    facts = json.loads(out)
+    assert code == 0
+    assert facts["shadow"] == {"units": units, "compared": 10 * units, "agreed": 9 * units}
+    assert facts["held"] == ["ring shadow is watched for 24.0 hours more"]
+    assert [one["step"] for one in facts["history"]] == ["started"]
+    code, out, _ = run_command(capsys, "server", "release", "status", folder, "fundus")
+    assert f"the same word on {9 * units} of {10 * units} visits (90.0%), {units} units." in out
 
 
 def test_a_process_killed_between_ledger_and_signature_is_made_up_for(operator, fleet, monkeypatch, tmp_path) -> None:

@@ -1,32 +1,27 @@
 """The pages of the kiosk over HTTP, without a browser: who may see what, what a form does, nothing from elsewhere."""
 
+import html
+import json
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from eyebright_common.release import Verdict
 from eyebright_edge.agent.home import UnitHome
+from eyebright_edge.agent.unit_report import unit_facts, unit_status
+from eyebright_edge.agent.update_record import read_record
 from eyebright_edge.catalogues import LANGUAGES, words_in
-from eyebright_edge.kiosk.app import kiosk_app
 from eyebright_edge.kiosk.frame import Kiosk
-from eyebright_edge.kiosk.inbox import Inbox
-from eyebright_edge.kiosk.logins import Logins
-from eyebright_edge.kiosk.settings import KioskSettings
 from eyebright_edge.kiosk.technicians import Technicians
+from eyebright_edge.records import VisitJournal
+from kiosk_client import NAME, PIN, Clock, begin, client_of, give, kiosk_of
 from page_client import TestClient
 from tiny_release import REFER_BIAS
-from visit_desk import IN_SCOPE, NOON, dark_picture, desk_at, good_picture, unit_with_release
+from visit_desk import IN_SCOPE, NOON, dark_picture, good_picture, unit_with_release
 
-HERE = "http://127.0.0.1"
 PAGES = ("/", "/visit/new", "/history", "/unit", "/leaves")
-
-
-class Clock:
-    now = 1_000_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
@@ -37,45 +32,24 @@ def clock() -> Clock:
 @pytest.fixture
 def home(tmp_path: Path) -> UnitHome:
     home = unit_with_release(tmp_path)
-    Technicians(home.root).set_pin("Ana", "4711")
+    Technicians(home.root).set_pin(NAME, PIN)
     return home
 
 
-def client_of(home: UnitHome, clock: Clock) -> TestClient:
-    (home.root / "inbox").mkdir(exist_ok=True)
-    kiosk = Kiosk(
-        home=home,
-        unit="clinic-7",
-        desk=desk_at(home),
-        inbox=Inbox(home.root / "inbox", now=clock),
-        technicians=Technicians(home.root),
-        logins=Logins(idle_lock_s=300, now=clock),
-        settings=KioskSettings(),
-        clock=lambda: NOON,
-    )
-    return TestClient(kiosk_app(kiosk), base_url=HERE, headers={"origin": HERE})
+@pytest.fixture
+def kiosk(home: UnitHome, clock: Clock) -> Kiosk:
+    return kiosk_of(home, clock)
 
 
 @pytest.fixture
-def stranger(home: UnitHome, clock: Clock) -> TestClient:
-    return client_of(home, clock)
+def stranger(kiosk: Kiosk) -> TestClient:
+    return client_of(kiosk)
 
 
 @pytest.fixture
 def client(stranger: TestClient) -> TestClient:
-    stranger.post("/unlock", data={"technician": "Ana", "pin": "4711"})
+    stranger.post("/unlock", data={"technician": NAME, "pin": PIN})
     return stranger
-
-
-def begin(client: TestClient, **answers: str) -> str:
-    """Begin a visit and answer the questions; return its address."""
-    where = client.post("/visit/new", data={"patient": "P-17"}).url.path
-    client.post(f"{where}/checklist", data={**IN_SCOPE, **answers})
-    return where
-
-
-def give(client: TestClient, where: str, eye: str, picture: bytes, name: str = "eye.png") -> str:
-    return client.post(f"{where}/picture", data={"eye": eye}, files={"file": (name, picture)}).text
 
 
 def test_a_stranger_sees_only_the_lock(stranger: TestClient) -> None:
@@ -87,7 +61,7 @@ def test_a_stranger_sees_only_the_lock(stranger: TestClient) -> None:
 
 
 def test_a_wrong_pin_does_not_open_and_is_counted(stranger: TestClient) -> None:
-    answer = stranger.post("/unlock", data={"technician": "Ana", "pin": "0000"})
+    answer = stranger.post("/unlock", data={"technician": NAME, "pin": "000000"})
     assert answer.status_code == 403
     assert "Tries left before a pause: \u20684\u2069" in answer.text
     assert stranger.get("/", follow_redirects=False).status_code == 303
@@ -98,7 +72,7 @@ def test_after_a_pause_the_screen_is_locked_and_leads_back(client: TestClient, c
     clock.now += 301
     locked = client.get(where)
     assert "Locked after a pause" in locked.text
-    back = client.post("/unlock", data={"technician": "Ana", "pin": "4711", "next": where})
+    back = client.post("/unlock", data={"technician": NAME, "pin": PIN, "next": where})
     assert (back.url.path, "Right eye: take a picture" in back.text.replace("\u2068", "").replace("\u2069", "")) == (
         where,
         True,
@@ -114,7 +88,7 @@ def test_locking_ends_the_login(client: TestClient) -> None:
 
 @pytest.mark.parametrize("path", ["//evil.example", "https://evil.example", "/\\evil.example", "evil"])
 def test_nobody_is_led_to_another_machine(stranger: TestClient, path: str) -> None:
-    form = {"technician": "Ana", "pin": "4711", "next": path}
+    form = {"technician": NAME, "pin": PIN, "next": path}
     assert stranger.post("/unlock", data=form, follow_redirects=False).headers["location"] == "/"
 
 
@@ -170,9 +144,9 @@ def test_an_eye_that_cannot_be_photographed_is_no_negative(client: TestClient) -
 
 def test_a_finding_is_a_referral_with_its_date(tmp_path: Path, clock: Clock) -> None:
     home = unit_with_release(tmp_path, bias=REFER_BIAS)
-    Technicians(home.root).set_pin("Ana", "4711")
-    client = client_of(home, clock)
-    client.post("/unlock", data={"technician": "Ana", "pin": "4711"})
+    Technicians(home.root).set_pin(NAME, PIN)
+    client = client_of(kiosk_of(home, clock))
+    client.post("/unlock", data={"technician": NAME, "pin": PIN})
     where = begin(client)
     give(client, where, "R", good_picture(0))
     page = give(client, where, "L", good_picture(1))
@@ -186,16 +160,18 @@ def test_the_same_picture_for_both_eyes_is_refused(client: TestClient) -> None:
     assert "already given for the other eye" in give(client, where, "L", good_picture(0))
 
 
-def test_sending_a_form_twice_changes_nothing(client: TestClient, home: UnitHome) -> None:
+def test_sending_a_form_twice_changes_nothing(client: TestClient, kiosk: Kiosk) -> None:
     where = begin(client)
     for _ in range(2):
         give(client, where, "R", good_picture(0))
-    assert len(desk_at(home).visit(1).pictures) == 1
+    assert len(kiosk.desk.visit(1).pictures) == 1
     client.post(f"{where}/checklist", data={**IN_SCOPE, "symptoms": "yes"})
-    assert desk_at(home).visit(1).checklist == IN_SCOPE
+    assert kiosk.desk.visit(1).checklist == IN_SCOPE
 
 
-def test_a_picture_from_the_camera_is_offered_used_and_gone(client: TestClient, home: UnitHome, clock: Clock) -> None:
+def test_a_picture_from_the_camera_is_offered_used_and_gone(
+    client: TestClient, home: UnitHome, kiosk: Kiosk, clock: Clock
+) -> None:
     where, saved = begin(client), home.root / "inbox" / "left_1.png"
     saved.write_bytes(good_picture(0))
     client.get(f"{where}/waiting")
@@ -206,7 +182,7 @@ def test_a_picture_from_the_camera_is_offered_used_and_gone(client: TestClient, 
     assert client.get(f"/inbox/{key}").headers["content-type"] == "image/jpeg"
     client.post(f"{where}/picture", data={"eye": "R", "inbox": key})
     assert not saved.exists()
-    assert desk_at(home).visit(1).pictures[0]["verdict"] == Verdict.NO_REFERRAL
+    assert kiosk.desk.visit(1).pictures[0]["verdict"] == Verdict.NO_REFERRAL
 
 
 def test_a_picture_of_nobody_here_is_put_aside(client: TestClient, home: UnitHome, clock: Clock) -> None:
@@ -223,8 +199,8 @@ def test_a_visit_that_a_restart_cut_short_is_on_the_first_page(
     client: TestClient, home: UnitHome, clock: Clock
 ) -> None:
     where = begin(client)
-    again = client_of(home, clock)
-    again.post("/unlock", data={"technician": "Ana", "pin": "4711"})
+    again = client_of(kiosk_of(home, clock))
+    again.post("/unlock", data={"technician": NAME, "pin": PIN})
     assert f'href="{where}"' in again.get("/").text
     assert "Right eye" in again.get(where).text
 
@@ -235,19 +211,43 @@ def test_the_history_finds_a_code(client: TestClient) -> None:
     assert "No visit found." in client.get("/history?code=Q").text
 
 
-def test_what_leaves_is_counts_and_nothing_of_a_patient(client: TestClient) -> None:
+def test_what_leaves_is_the_next_report_whole_and_nothing_of_a_patient(client: TestClient, kiosk: Kiosk) -> None:
     where = begin(client)
-    give(client, where, "R", good_picture(0), name="Garcia.png")
-    give(client, where, "L", good_picture(1), name="Garcia2.png")
+    give(client, where, "R", good_picture(0), name="family-name.png")
+    give(client, where, "L", good_picture(1), name="family-name-2.png")
+    journal = VisitJournal(kiosk.home.visits_file, lambda: NOON - timedelta(days=1))
+    for _ in range(6):
+        journal.close(journal.open(release="1"), {"verdict": "REFER"})
     page = client.get("/leaves").text
-    assert "NO REFERRAL: 1" in page
-    assert not any(secret in page for secret in ("P-17", "Garcia"))
+    exact = re.search(r"<pre[^>]*>(.*?)</pre>", page, re.S)
+    assert exact
+    sent = unit_status(unit_facts(kiosk.home, read_record(kiosk.home), task="fundus", today=NOON.date()))
+    shown = json.loads(html.unescape(exact[1]))
+    temperature = {"temperature_c": None}  # of the machine, which may change in between
+    assert {**shown, "telemetry": shown["telemetry"] | temperature} == {
+        **(whole := sent.model_dump(mode="json")),
+        "telemetry": whole["telemetry"] | temperature,
+    }
+    assert shown["telemetry"]["days"][0]["results"]["refer"] == 6
+    plain = page.replace("\u2068", "").replace("\u2069", "")
+    for words in (
+        "20 November 2026",
+        "REFER: 6",
+        "NO REFERRAL: 0",
+        "camera not known: 6",
+        "of 1 to 4",
+        "below 50",
+    ):
+        assert words in plain, words
+    # Today's visit is not over with the day, and is told neither there nor in the totals.
+    assert (shown["screened"], shown["verdicts"]["no_referral"]) == (0, 0)
+    assert not any(secret in page for secret in ("P-17", "family-name"))
 
 
-def test_printing_is_on_record(client: TestClient, home: UnitHome) -> None:
+def test_printing_is_on_record(client: TestClient, kiosk: Kiosk) -> None:
     where = begin(client, symptoms="yes")
     client.post(f"{where}/printed")
-    assert [(one["how"], one["technician"]) for one in desk_at(home).visit(1).exported] == [("print", "Ana")]
+    assert [(one["how"], one["technician"]) for one in kiosk.desk.visit(1).exported] == [("print", NAME)]
 
 
 @pytest.mark.parametrize("language", [language.code for language in LANGUAGES])
@@ -300,7 +300,7 @@ def test_a_page_that_is_not_there_is_said(client: TestClient) -> None:
 def test_without_a_release_the_first_page_says_why(tmp_path: Path, clock: Clock) -> None:
     home = unit_with_release(tmp_path)
     home.activate(None)
-    Technicians(home.root).set_pin("Ana", "4711")
-    client = client_of(home, clock)
-    page = client.post("/unlock", data={"technician": "Ana", "pin": "4711"}).text
+    Technicians(home.root).set_pin(NAME, PIN)
+    client = client_of(kiosk_of(home, clock))
+    page = client.post("/unlock", data={"technician": NAME, "pin": PIN}).text
     assert "This unit cannot screen yet." in page

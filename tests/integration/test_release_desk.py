@@ -286,6 +286,16 @@ def test_an_override_is_named_in_gate_card_and_ledger(place: Path, capsys) -> No
         (["rollback", "{op}", "fundus", "--reason", "x"], "no such older release"),
         (["export", "{op}", "--to", "{op}"], "holds something else"),
         (["watch", "{op}", "fundus"], "no rollout of this task"),
+        (["status", "{op}", "fundus"], "no rollout of this task"),
+        (["sync", "{op}", "fundus"], "no rollout of this task"),
+        (["pause", "{op}", "fundus", "--reason", "x"], "no rollout of this task"),
+        (["pause", "{op}", "fundus", "--reason", " "], "a reason is missing"),
+        (["rollback", "{op}", "fundus", "--reason", ""], "a reason is missing"),
+        (["export", "{op}", "--to", "{op}/server.json"], "cannot be exported"),
+        (["export", "{op}", "--to", "/proc/nowhere"], "cannot be exported"),
+        (["engine", "sign", "{op}"], "not clear which engines are to be signed"),
+        (["engine", "sign", "{op}", "abc"], "no engine of this key waits: abc"),
+        (["engine", "withdraw", "{op}", "", "--reason", "x"], "no engine of this key is here"),
     ],
 )
 def test_a_mistake_is_one_clear_line(place: Path, capsys, arguments: list[str], words: str) -> None:

@@ -98,6 +98,7 @@ def test_a_key_on_a_stick_is_placed_and_used(operator, capsys, tmp_path):
         (("rotate", "director"), "there is no such role: director"),
         (("rotate", "root", "--key", "0000000000"), "this is not a root key: 0000000000"),
         (("revoke", "abc"), "no role names this key: abc"),
+        (("rotate", "root", "--all"), "cannot be replaced all at once"),
     ],
 )
 def test_mistakes_are_one_line(operator, capsys, words, said):
@@ -105,6 +106,32 @@ def test_mistakes_are_one_line(operator, capsys, words, said):
     assert code == 4
     assert said in err
     assert len(err.strip().splitlines()) == 1
+
+
+def test_both_keys_of_the_students_are_lost_and_replaced(operator, capsys):
+    for path in (operator / "keys" / "offline").glob("students-*.pem"):
+        path.unlink()
+    code, _, err = run(capsys, "key", "rotate", operator, "students")
+    assert (code, "key rotate DIR students --all" in err) == (4, True)
+    code, out, _ = run(capsys, "key", "rotate", operator, "students", "--all")
+    assert (code, out.count("students has a new key: ")) == (0, 2)
+    assert [key["here"] for key in listed(capsys, operator)["students"]] == [True, True]
+
+
+@pytest.mark.parametrize(
+    "words", [("online", "--all"), ("models", "--key", "0123456789"), ("root", "--all", "--key", "0123456789")]
+)
+def test_options_that_contradict_each_other_are_refused(operator, capsys, words):
+    code, _, err = run(capsys, "key", "rotate", operator, *words)
+    assert (code, err.count("\n")) == (2, 1)
+
+
+def test_a_key_that_is_not_at_its_place_is_said_to_be_missing(operator, capsys):
+    key = str(listed(capsys, operator)["students"][0]["key"])
+    for path in (operator / "keys" / "offline").glob(f"students-{key[:12]}.pem"):
+        path.unlink()
+    code, out, _ = run(capsys, "key", "place", operator, key[:12], "file:/nowhere/x.pem")
+    assert (code, "It is not there now." in out) == (0, True)
 
 
 def test_renew_says_what_ends_when_and_renews_by_hand(operator, capsys):

@@ -10,7 +10,7 @@ from eyebright_common.errors import WireError
 from eyebright_common.release import RELEASE_FILE
 from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.news import News
-from eyebright_edge.agent.source import Offer
+from eyebright_edge.agent.source import Offer, TwinEngine
 from eyebright_edge.agent.unit_report import UnitFacts
 
 
@@ -74,6 +74,9 @@ class FolderReleases:
             shutil.copyfile(file, partial / file.name)
             self.fetched.append(file.name)
         partial.rename(folder)
+
+    def fetch_engine(self, task: str, version: str, key: str, folder: Path) -> TwinEngine | None:
+        return None  # nobody builds for others here
 
     def report(self, facts: UnitFacts) -> None:
         self._require_reachable()

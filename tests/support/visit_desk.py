@@ -9,7 +9,7 @@ import cv2
 
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.settings import UnitSettings, write_settings
-from eyebright_edge.records import FolderPictures
+from eyebright_edge.records.unit_records import UnitRecords
 from eyebright_edge.screening.desk import DeskRules, VisitDesk
 from retina_pictures import Pixels, nothing_to_see, retina
 from tiny_release import write_tiny_release
@@ -34,8 +34,24 @@ def dark_picture(level: int = 0) -> bytes:
     return png(image)
 
 
-def desk_at(home: UnitHome, rules: DeskRules | None = None) -> VisitDesk:
-    return VisitDesk(home, clock=lambda: NOON, pictures=FolderPictures(home.root / "pictures"), rules=rules, unit="u")
+def records_at(home: UnitHome) -> UnitRecords:
+    """Return a unit's records, opened by a key file beside its home."""
+    key_file = home.root.parent / "unit.key"
+    records = UnitRecords(home.root, home.visits_file, clock=lambda: NOON, key_file=key_file)
+    assert records.open_unattended()
+    return records
+
+
+def desk_at(home: UnitHome, rules: DeskRules | None = None, records: UnitRecords | None = None) -> VisitDesk:
+    kept = records or records_at(home)
+    return VisitDesk(home, clock=lambda: NOON, pictures=kept.pictures, journal=kept.journal, rules=rules, unit="u")
+
+
+def planted(home: UnitHome, *words: str | bytes) -> list[str]:
+    """Return the files in a unit's home, names included, in which one of the words can be read."""
+    sought = [word.encode() if isinstance(word, str) else word for word in words]
+    files = [file for file in home.root.rglob("*") if file.is_file()]
+    return [str(f) for f in files if any(w in str(f.relative_to(home.root)).encode() + f.read_bytes() for w in sought)]
 
 
 def install(home: UnitHome, version: str, **release: Any) -> None:

@@ -1,5 +1,6 @@
 """Updating a unit: what it takes, what it refuses, what it keeps."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -157,15 +158,17 @@ def test_a_lost_report_does_not_spoil_an_installed_release(unit: EdgeUnit) -> No
 def test_the_operator_learns_counts_and_states_only(unit: EdgeUnit) -> None:
     unit.install("1")
     journal = VisitJournal(unit.home.visits_file, lambda: MORNING)
-    for word in ("REFER", "REFER", "UNGRADABLE"):
+    for word in ("REFER",) * 60 + ("UNGRADABLE",) * 10:
         number = journal.open(release="1")
-        journal.add_picture(number, {"name": "anna_smith.jpg", "score": 0.7})
+        journal.add_picture(number, {"name": "family-name.jpg", "score": 0.7})
         journal.close(number, {"verdict": word})
+    unit.now += timedelta(days=1)
     unit.agent().update()
     facts = unit.releases.reports[-1]
-    assert (facts.active_version, facts.golden_passed, facts.screened) == ("1", True, 3)
-    assert facts.verdicts == {Verdict.REFER: 2, Verdict.NO_REFERRAL: 0, Verdict.UNGRADABLE: 1}
-    assert "anna" not in repr(facts)
+    assert (facts.active_version, facts.golden_passed, facts.screened) == ("1", True, 70)
+    # Multiples of the step are told as they are, whatever the unit's chance.
+    assert facts.verdicts == {Verdict.REFER: 60, Verdict.NO_REFERRAL: 0, Verdict.UNGRADABLE: 10}
+    assert "family" not in repr(facts)
 
 
 def test_the_operator_learns_of_a_refused_release(unit: EdgeUnit) -> None:

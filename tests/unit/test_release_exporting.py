@@ -23,9 +23,9 @@ def unit(folder: Path, root: bytes, state: Path) -> UpdateClient:
 
 def test_a_unit_updates_from_the_copy(repository, tmp_path: Path) -> None:
     root = (repository.folder / "metadata" / "1.root.json").read_bytes()
-    files, size = export_repository(repository, tmp_path / "stick")
-    assert files == len([path for path in (tmp_path / "stick").rglob("*") if path.is_file()])
-    assert size > 700 * 1024
+    made = export_repository(repository, tmp_path / "stick")
+    assert made.files == made.written == len([path for path in (tmp_path / "stick").rglob("*") if path.is_file()])
+    assert made.size_bytes > 700 * 1024
     client = unit(tmp_path / "stick", root, tmp_path / "unit")
     client.refresh()
     folder = client.download_release("fundus", "1", tmp_path / "got")
@@ -34,9 +34,12 @@ def test_a_unit_updates_from_the_copy(repository, tmp_path: Path) -> None:
 
 def test_exporting_again_brings_the_copy_up_to_date(repository, tmp_path: Path) -> None:
     root = (repository.folder / "metadata" / "1.root.json").read_bytes()
-    export_repository(repository, tmp_path / "stick")
+    before = export_repository(repository, tmp_path / "stick")
     repository.publish(write_release(tmp_path / "r2", version="2"))
-    export_repository(repository, tmp_path / "stick")
+    after = export_repository(repository, tmp_path / "stick")
+    # Three files and their bundle, their list, a snapshot for it and one for the stick, and the timestamp: no file of
+    # release 1 is written again.
+    assert (after.written, after.files - before.files) == (8, 7)
     client = unit(tmp_path / "stick", root, tmp_path / "unit")
     client.refresh()
     assert [release.version for release in client.available("fundus")] == ["1", "2"]

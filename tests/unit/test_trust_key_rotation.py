@@ -184,6 +184,39 @@ def test_two_lost_keys_of_two_cannot_be_replaced_one_at_a_time(repository, tmp_p
         reopened(tmp_path).rotate_key("students")
 
 
+@pytest.mark.parametrize("role", [role for role in ROLES if role != "root"])
+def test_all_keys_of_a_role_that_are_lost_are_replaced_by_whoever_names_them(repository, tmp_path, role):
+    client = folder_client(repository, tmp_path / "unit")
+    client.refresh()
+    lost = keys_of(repository, role)
+    for path in (tmp_path / "keys").rglob(f"{role}-*.pem"):
+        path.unlink()
+    fresh = reopened(tmp_path).rotate_role(role)
+    after = reopened(tmp_path)
+    assert len(fresh) == len(lost)
+    assert set(keys_of(after, role)) == set(fresh)
+    assert not set(fresh) & set(lost)
+    after.publish(write_release(tmp_path / "r2", version="2"))
+    client.refresh()
+    assert [r.version for r in client.available("fundus")] == ["1", "2"]
+
+
+def test_the_keys_of_the_root_are_not_replaced_all_at_once(repository, tmp_path):
+    before = sorted((tmp_path / "keys").rglob("*.pem"))
+    with pytest.raises(TrustError, match="cannot be replaced all at once"):
+        reopened(tmp_path).rotate_role("root")
+    assert sorted((tmp_path / "keys").rglob("*.pem")) == before
+
+
+def test_all_keys_of_a_role_are_not_replaced_without_those_who_name_them(repository, tmp_path):
+    for path in (tmp_path / "keys" / "offline").glob("targets-*.pem"):
+        path.unlink()
+    before = sorted((tmp_path / "keys").rglob("*.pem"))
+    with pytest.raises(TrustError, match="too few keys to sign targets metadata"):
+        reopened(tmp_path).rotate_role("students")
+    assert sorted((tmp_path / "keys").rglob("*.pem")) == before
+
+
 @pytest.mark.parametrize("keyid", ["", "abc", "0" * 64])
 def test_an_unknown_key_is_said_to_be_unknown(repository, keyid):
     with pytest.raises(TrustError, match="no role names this key"):

@@ -34,7 +34,7 @@ def desk(home: UnitHome) -> VisitDesk:
 
 @pytest.fixture
 def number(desk: VisitDesk) -> int:
-    number = desk.open(patient="P-17", technician="ana")
+    number = desk.open(patient="P-17", technician="Technician 1")
     desk.answer_checklist(number, IN_SCOPE)
     return number
 
@@ -46,7 +46,7 @@ def test_two_good_eyes_are_a_negative_with_a_date(desk: VisitDesk, number: int) 
     desk.add_picture(number, Eye.LEFT, good_picture(1), name="b.png")
     result = desk.result(number)
     assert (result.verdict, result.advice, result.due) == (Verdict.NO_REFERRAL, "advice.rescreen", date(2027, 11, 21))
-    assert (result.patient, result.technician, result.checklist["age"]) == ("P-17", "ana", "54")
+    assert (result.patient, result.technician, result.checklist["age"]) == ("P-17", "Technician 1", "54")
     assert [eye.overlay for eye in result.eyes] == [True, True]
     assert (result.camera, result.camera_validated) == ("Handheld A", False)
     assert (result.threshold, result.threshold_purpose, result.release) == (0.5, "referable", "1")
@@ -192,13 +192,13 @@ def test_a_full_disk_does_not_stop_a_visit_and_is_said_aloud(
 
     with monkeypatch.context() as disk:
         disk.setattr("eyebright_edge.records.journal._write_all", full)
-        disk.setattr("eyebright_edge.records.pictures.write_bytes", full)
+        disk.setattr("eyebright_edge.records.vault.write_bytes", full)
         desk.add_picture(number, Eye.RIGHT, good_picture(0), name="a")
         desk.add_picture(number, Eye.LEFT, good_picture(1), name="b")
         result = desk.result(number)
         assert result.verdict is Verdict.NO_REFERRAL
         assert "No space left" in result.notices[0]
-    desk.export(number, how="print", technician="ana")
+    desk.export(number, how="print", technician="Technician 1")
     assert desk.notices() == ()
     (kept,) = VisitJournal(home.visits_file).visits()
     assert (len(kept.pictures), kept.answer and kept.answer["verdict"]) == (2, "NO REFERRAL")

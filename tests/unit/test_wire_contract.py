@@ -6,7 +6,15 @@ import grpc
 import pytest
 
 import eyebright_common.errors as errors_room
-from eyebright_common.errors import EyebrightError, ImageError, InputError, InvitationError, TargetRejected, TrustError
+from eyebright_common.errors import (
+    EyebrightError,
+    GoldenMismatch,
+    ImageError,
+    InputError,
+    InvitationError,
+    TargetRejected,
+    TrustError,
+)
 from eyebright_common.wire import CATALOGUE, public_error
 from eyebright_common.wire import distribution_pb2 as pb
 from eyebright_common.wire.catalogue import local_error
@@ -36,11 +44,12 @@ def test_the_table_of_methods_is_the_one_in_the_source():
             method.input_type.name,
             method.output_type.name,
             method.server_streaming,
+            method.client_streaming,
         )
         for service in pb.DESCRIPTOR.services_by_name.values()
         for method in service.methods
     }
-    written = {(m.path, m.request.DESCRIPTOR.name, m.reply.DESCRIPTOR.name, m.streams) for m in METHODS}
+    written = {(m.path, m.request.DESCRIPTOR.name, m.reply.DESCRIPTOR.name, m.streams, m.takes_stream) for m in METHODS}
     assert written == declared
 
 
@@ -76,7 +85,8 @@ def test_no_error_takes_its_message_across(kind):
     ("error", "word"),
     [
         (InvitationError("x"), "invitation"),
-        (TargetRejected("x"), "not-trusted"),
+        (TargetRejected("x"), "not-as-described"),
+        (GoldenMismatch("x"), "does-not-fit"),
         (TrustError("x"), "not-trusted"),
         (ImageError("truncated", name="patient-17.jpg"), "bad-request"),
         (InputError("x"), "bad-request"),

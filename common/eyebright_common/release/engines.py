@@ -7,7 +7,10 @@ digest of everything that it was made from and for. Any difference is another ke
 * **Twins** have the same fingerprint, in every word, and know all that matters of themselves. Nothing less: an engine
   that merely loads may compute something else.
 * A **builder** compiles for its twins. It uploads an ``EngineUpload`` and the engine's bytes; ``check_engine_upload``
-  holds both against the release. It proves nothing by itself: a twin runs the golden cases before it uses the engine.
+  and ``check_golden_results`` hold both against the release. They prove nothing by themselves: a twin runs the golden
+  cases before it uses the engine.
+* A signed engine stands beside the release it was built from, as two targets named by its key (``engine_file_names``):
+  whoever speaks for the release speaks for it, and a unit finds it by the key that it would build itself.
 * Nothing here runs an engine, and nothing in an upload can name a file, a patient or a picture.
 """
 
@@ -15,20 +18,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import numpy as np
 from pydantic import Field, ValidationError, model_validator
 
 from eyebright_common.digests import sha256_of
 from eyebright_common.documents import StrictDocument, problems_of
 from eyebright_common.errors import ReleaseError, TargetRejected
-from eyebright_common.release.golden import FP32_TOLERANCE, GoldenReport
+from eyebright_common.release.golden import FP32_TOLERANCE, GoldenCases, GoldenReport, compare
 from eyebright_common.release.schema import MODEL_FILE, MODEL_FILES, Artefact, Release
 
 ENGINE_SCHEMA: Literal["eyebright.engine/1"] = "eyebright.engine/1"
 LARGEST_ENGINE_BYTES = 512 << 20
-LONGEST_UPLOAD_BYTES = 32 << 10
+LONGEST_UPLOAD_BYTES = 256 << 10
+_ENGINE_FILE = re.compile(r"engine-([0-9a-f]{64})\.(plan|json)")
 
 UNKNOWN = "unknown"
 # A twin must know these of itself; a board's system release is empty on what is no board.
@@ -145,10 +152,11 @@ class EngineUpload(StrictDocument):
         size_bytes: Its length.
         build_seconds: How long it took.
         proof: How it did on the golden cases.
+        golden_logits: What it gave for each golden case, ``[K][C]``.
     """
 
     schema_: Literal["eyebright.engine/1"] = Field(default=ENGINE_SCHEMA, alias="schema")
-    builder: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,62}$")
+    builder: str = Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")
     task: str = Field(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")
     version: str = Field(pattern=r"^[1-9][0-9]{0,8}$")
     key: EngineKey
@@ -156,6 +164,7 @@ class EngineUpload(StrictDocument):
     size_bytes: int = Field(ge=1, le=LARGEST_ENGINE_BYTES)
     build_seconds: float = Field(ge=0.0, le=86_400.0)
     proof: EngineProof
+    golden_logits: tuple[tuple[float, ...], ...] = Field(min_length=1, max_length=10_000)
 
 
 def parse_engine_upload(data: bytes) -> EngineUpload:
@@ -173,17 +182,15 @@ def parse_engine_upload(data: bytes) -> EngineUpload:
         raise ReleaseError("an engine's description breaks its schema", value=problem, fix="Build it again.") from None
 
 
-def check_engine_upload(upload: EngineUpload, engine: Path, release: Release) -> None:
-    """Do nothing when an uploaded engine is what it says, and is of this release.
+def check_engine_description(upload: EngineUpload, release: Release) -> None:
+    """Do nothing when an engine is, by its description, of this release.
 
     Args:
         upload: Its description.
-        engine: Its bytes.
         release: The release, verified.
 
     Raises:
         ReleaseError: it is of another release or network, or was held to another tolerance.
-        TargetRejected: the bytes are not those described.
     """
     fix = "Build the engine again from the release that is published."
     if (upload.task, upload.version) != (release.task, release.version):
@@ -198,10 +205,58 @@ def check_engine_upload(upload: EngineUpload, engine: Path, release: Release) ->
     if upload.proof.tolerance > allowed:
         value = f"{upload.proof.tolerance:.3g}, the release allows {allowed:.3g}"
         raise ReleaseError("the engine was held to a wider tolerance", value=value, fix=fix)
+
+
+def check_engine_upload(upload: EngineUpload, engine: Path, release: Release) -> None:
+    """Do nothing when an uploaded engine is what it says, and is of this release.
+
+    Args:
+        upload: Its description.
+        engine: Its bytes.
+        release: The release, verified.
+
+    Raises:
+        ReleaseError: it is of another release or network, or was held to another tolerance.
+        TargetRejected: the bytes are not those described.
+    """
+    check_engine_description(upload, release)
+    fix = "Build the engine again from the release that is published."
     if not engine.is_file() or engine.is_symlink() or engine.stat().st_size != upload.size_bytes:
         raise TargetRejected("the engine does not have the described length", value=engine.name, fix=fix)
     if sha256_of(engine) != upload.sha256:
         raise TargetRejected("the engine is not the one described (SHA-256 differs)", value=engine.name, fix=fix)
+
+
+def check_golden_results(upload: EngineUpload, golden: GoldenCases, release: Release) -> None:
+    """Do nothing when the logits that a builder sent pass the release's golden cases, counted again here.
+
+    Args:
+        upload: Its description.
+        golden: The release's golden cases.
+        release: The release, verified.
+
+    Raises:
+        ReleaseError: they are of other cases.
+        GoldenMismatch: they fail.
+    """
+    shape = (len(upload.golden_logits), len(upload.golden_logits[0]))
+    if shape != golden.logits.shape or {len(row) for row in upload.golden_logits} != {shape[1]}:
+        found = f"{shape[0]} cases of {shape[1]} classes, the release has {golden.logits.shape}"
+        raise ReleaseError("the golden results are of other cases", value=found, fix="Build the engine again.")
+    allowed = replace(golden, tolerance=max(golden.tolerance, golden_tolerance(release, upload.key.precision)))
+    report = compare(np.asarray(upload.golden_logits, np.float64), allowed, release.threshold.value)
+    report.require(f"the engine of {upload.builder}")
+
+
+def engine_file_names(key_digest: str) -> tuple[str, str]:
+    """Return how the files of a signed engine are called beside its release: the engine, and its description."""
+    return f"engine-{key_digest}.plan", f"engine-{key_digest}.json"
+
+
+def engine_key_of(file: str) -> str | None:
+    """Return the digest of the key of which ``file`` is the engine or its description; None when it is neither."""
+    match = _ENGINE_FILE.fullmatch(file)
+    return match.group(1) if match else None
 
 
 def engine_sources(release: Release, precision: EnginePrecision) -> tuple[Artefact, ...]:

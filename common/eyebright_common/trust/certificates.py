@@ -27,10 +27,15 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 
 
 class Role(StrEnum):
-    """What a certificate's holder is in the network."""
+    """What a certificate's holder is in the network; what each may ask for is decided where it asks.
+
+    ``builder`` is a unit that compiles engines for its twins, ``console`` a place from which somebody looks on.
+    """
 
     UNIT = "unit"
     HOSPITAL = "hospital"
+    BUILDER = "builder"
+    CONSOLE = "console"
     SERVER = "server"
 
 

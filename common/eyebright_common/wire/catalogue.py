@@ -18,6 +18,8 @@ from eyebright_common.errors import (
     InvitationError,
     LimitExceeded,
     NotPublished,
+    ReleaseError,
+    TargetRejected,
     TrustError,
     WireError,
 )
@@ -57,6 +59,20 @@ CATALOGUE: tuple[PublicError, ...] = (
         word="invitation",
         what="the server does not take this invitation: it is unknown, used or expired",
         fix="Ask the operator for a new invitation.",
+    ),
+    PublicError(
+        kind=TargetRejected,
+        status=grpc.StatusCode.DATA_LOSS,
+        word="not-as-described",
+        what="what arrived is not what was described; the server threw it away",
+        fix="Send it again.",
+    ),
+    PublicError(
+        kind=ReleaseError,
+        status=grpc.StatusCode.FAILED_PRECONDITION,
+        word="does-not-fit",
+        what="the server does not take it: it fits no release that is published",
+        fix="Update this machine, build the engine again; the operator finds the reason in the server's log.",
     ),
     PublicError(
         kind=TrustError,

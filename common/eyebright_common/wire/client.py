@@ -21,8 +21,10 @@ from eyebright_common.wire.methods import (
     FETCH_TARGET,
     GET_METADATA,
     LEAVE,
+    OFFER_ENGINE,
     RENEW,
     REPORT,
+    SEND_ENGINE,
     WATCH,
     Method,
     ReplyT,
@@ -66,6 +68,12 @@ class DistributionClient(Closing):
         self._report = unary(channel, REPORT)
         self._renew = unary(channel, RENEW)
         self._leave = unary(channel, LEAVE)
+        self._offer_engine = unary(channel, OFFER_ENGINE)
+        self._send_engine = channel.stream_unary(
+            SEND_ENGINE.path,
+            request_serializer=SEND_ENGINE.request.SerializeToString,
+            response_deserializer=SEND_ENGINE.reply.FromString,
+        )
         self._target = channel.unary_stream(
             FETCH_TARGET.path,
             request_serializer=FETCH_TARGET.request.SerializeToString,
@@ -145,6 +153,30 @@ class DistributionClient(Closing):
         """
         request = pb.ReportRequest(status_json=status.model_dump_json())
         call_patiently(lambda s: self._report(request, timeout=s), patience=self.patience, doing="sending the report")
+
+    def offer_engine(self, description: bytes) -> tuple[str, int]:
+        """Return what becomes of a builder's engine (``wanted``, ``waiting``, ``signed``) and from where to send it.
+
+        Raises:
+            EyebrightError: the call failed, or the server does not take the engine.
+        """
+        request = pb.OfferEngineRequest(description_json=description)
+        reply = call_patiently(
+            lambda s: self._offer_engine(request, timeout=s), patience=self.patience, doing="offering an engine"
+        )
+        return reply.state, reply.offset
+
+    def send_engine(self, sha256: str, pieces: Iterator[tuple[int, bytes]]) -> str:
+        """Send an engine's pieces, each with its offset, once; return what became of it.
+
+        Raises:
+            grpc.RpcError: the stream broke or the server refused; ``upload_engine`` decides what to do about it.
+        """
+        chunks = (
+            pb.EngineChunk(sha256=sha256, offset=offset, data=data, crc32=zlib.crc32(data)) for offset, data in pieces
+        )
+        reply: pb.SendEngineReply = self._send_engine(chunks, timeout=self.patience.stream_deadline_s)
+        return reply.state
 
     def renew(self, request_pem: bytes) -> bytes:
         """Return a fresh certificate (PEM) for a request made with the key of the present one.

@@ -103,3 +103,35 @@ class LeaveRequest(_message.Message):
 class LeaveReply(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
+
+class OfferEngineRequest(_message.Message):
+    __slots__ = ("description_json",)
+    DESCRIPTION_JSON_FIELD_NUMBER: _ClassVar[int]
+    description_json: bytes
+    def __init__(self, description_json: _Optional[bytes] = ...) -> None: ...
+
+class OfferEngineReply(_message.Message):
+    __slots__ = ("state", "offset")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    offset: int
+    def __init__(self, state: _Optional[str] = ..., offset: _Optional[int] = ...) -> None: ...
+
+class EngineChunk(_message.Message):
+    __slots__ = ("sha256", "offset", "data", "crc32")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    OFFSET_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    CRC32_FIELD_NUMBER: _ClassVar[int]
+    sha256: str
+    offset: int
+    data: bytes
+    crc32: int
+    def __init__(self, sha256: _Optional[str] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., crc32: _Optional[int] = ...) -> None: ...
+
+class SendEngineReply(_message.Message):
+    __slots__ = ("state",)
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    def __init__(self, state: _Optional[str] = ...) -> None: ...

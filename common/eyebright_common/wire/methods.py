@@ -30,6 +30,7 @@ class Method(Generic[RequestT, ReplyT]):
         request: Message it takes.
         reply: Message it gives.
         streams: Whether it gives a stream of them.
+        takes_stream: Whether it takes a stream of them.
     """
 
     service: str
@@ -37,6 +38,7 @@ class Method(Generic[RequestT, ReplyT]):
     request: type[RequestT]
     reply: type[ReplyT]
     streams: bool = False
+    takes_stream: bool = False
 
     @property
     def path(self) -> str:
@@ -54,7 +56,13 @@ FETCH_TARGET = Method(
 WATCH = Method(service=DISTRIBUTION_SERVICE, name="Watch", request=pb.WatchRequest, reply=pb.WatchReply, streams=True)
 REPORT = Method(service=DISTRIBUTION_SERVICE, name="Report", request=pb.ReportRequest, reply=pb.ReportReply)
 RENEW = Method(service=DISTRIBUTION_SERVICE, name="Renew", request=pb.RenewRequest, reply=pb.RenewReply)
+OFFER_ENGINE = Method(
+    service=DISTRIBUTION_SERVICE, name="OfferEngine", request=pb.OfferEngineRequest, reply=pb.OfferEngineReply
+)
+SEND_ENGINE = Method(
+    service=DISTRIBUTION_SERVICE, name="SendEngine", request=pb.EngineChunk, reply=pb.SendEngineReply, takes_stream=True
+)
 LEAVE = Method(service=DISTRIBUTION_SERVICE, name="Leave", request=pb.LeaveRequest, reply=pb.LeaveReply)
 
-METHODS = (ENROLL, GET_METADATA, FETCH_TARGET, WATCH, REPORT, RENEW, LEAVE)
+METHODS = (ENROLL, GET_METADATA, FETCH_TARGET, WATCH, REPORT, RENEW, OFFER_ENGINE, SEND_ENGINE, LEAVE)
 CHUNK_BYTES = 256 * 1024  # the fastest with mutual TLS: smaller pays per message, larger per copy

@@ -6,9 +6,9 @@ like an identifier. A picture, a file name, a patient or a score has no place to
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
 from eyebright_common.documents import Document
 from eyebright_common.errors import InputError
@@ -27,6 +27,28 @@ class Verdicts(Document):
     ungradable: Count = 0
 
 
+class ShadowAgreement(Document):
+    """How often a release that ran unseen gave the word that was shown; told when its trial is over.
+
+    Which way it differed is not told: that would be somebody's answer.
+
+    Attributes:
+        version: The release that ran unseen.
+        compared: On how many visits.
+        agreed: On how many of them both gave the same word.
+    """
+
+    version: Word
+    compared: Count
+    agreed: Count
+
+    @model_validator(mode="after")
+    def _possible(self) -> Self:
+        if self.agreed > self.compared:
+            raise ValueError("more visits agree than were compared")
+        return self
+
+
 class UnitStatus(Document):
     """The state of one unit.
 
@@ -41,6 +63,7 @@ class UnitStatus(Document):
         last_error: Name of the kind of the last error, e.g. ``target-rejected``.
         software: Version of Eyebright on the unit.
         telemetry: Counts by day that the server has not acknowledged yet.
+        shadow: Of the last release that ran unseen here; None without one, or of too few visits.
     """
 
     format: Literal[1] = 1
@@ -54,6 +77,7 @@ class UnitStatus(Document):
     last_error: Word | None = None
     software: Word
     telemetry: Telemetry | None = None
+    shadow: ShadowAgreement | None = None
 
 
 def read_report(text: str) -> UnitStatus:

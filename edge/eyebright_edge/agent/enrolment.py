@@ -16,7 +16,7 @@ def read_invitation(given: str) -> Invitation:
     """Return the invitation in a line of text, or in the file that ``given`` names.
 
     Raises:
-        InvitationError: it is not an invitation, or not one for a screening unit.
+        InvitationError: it is not an invitation, or not one for a screening unit or a builder.
     """
     try:
         text = Path(given).read_text("utf-8")
@@ -24,7 +24,7 @@ def read_invitation(given: str) -> Invitation:
         # Not a file that can be read: then it is the invitation itself, and `decode` says what is wrong with it.
         text = given
     invitation = Invitation.decode(text)
-    if invitation.role is not Role.UNIT:
+    if invitation.role not in (Role.UNIT, Role.BUILDER):
         raise InvitationError(
             "this invitation is not for a screening unit", value=invitation.role.value, fix="Ask for one for a unit."
         )

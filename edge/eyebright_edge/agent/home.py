@@ -14,7 +14,8 @@
     ├── update.json        where the update machine stands
     ├── progress.json      how far a long work has come, for people; not durable
     ├── agent.json         when the agent looks next, and how often it failed in a row
-    ├── visits.jsonl       the visits
+    ├── visits.jsonl       the visits; what the kiosk wrote of a patient is sealed
+    ├── vault/             the kiosk's pictures, encrypted, and the seals that open them
     ├── shadow.jsonl       how often a release that runs unseen agreed; counts and words, no patient
     ├── visiting           held, shared, by every visit in progress
     └── lock               held by whoever changes the releases

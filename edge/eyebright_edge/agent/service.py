@@ -3,6 +3,7 @@
 * One round asks the unit's places in their order until one answers. What a round came to decides the pause after it:
   a quarter of an hour when all is well, half a minute while a release is on trial or a visit is open, and after
   failures a pause that doubles up to an hour. Every pause is jittered, so that a thousand units do not come at once.
+* Where the server is one of the places, its word that something was published ends a rest early (``hints``).
 * How often it failed in a row, and when it looks next, stand in ``agent.json``: a restart does not begin to hurry.
 * For systemd: ``READY=1`` when it runs, ``STATUS=…`` after each round, ``WATCHDOG=1`` while the state machine moves.
   A state that does not end for hours stops the watchdog's signal; the service manager then starts the agent anew, and
@@ -27,6 +28,7 @@ from pydantic import AwareDatetime, Field, ValidationError
 from eyebright_common.documents import Document
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import EyebrightError
+from eyebright_edge.agent.hints import Hints
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.source import ReleaseSource
 from eyebright_edge.agent.update import UpdateAgent, UpdateResult
@@ -109,6 +111,7 @@ class AgentService:
         make_agent: Makes an agent for an opened place.
         clock: The machine's clock, aware.
         sleep: Waits, seconds.
+        hints: What may end a rest early; nothing when left out.
         rhythm: How long it rests.
         chance: Of the jitter.
         on_event: Told in one line what a round came to.
@@ -123,6 +126,7 @@ class AgentService:
         make_agent: Callable[[ReleaseSource], UpdateAgent],
         clock: Callable[[], datetime],
         sleep: Callable[[float], None] = time.sleep,
+        hints: Hints | None = None,
         rhythm: Rhythm | None = None,
         chance: random.Random | None = None,
         on_event: Callable[[str], None] = lambda line: None,
@@ -133,6 +137,7 @@ class AgentService:
         self._make_agent = make_agent
         self._clock = clock
         self._sleep = sleep
+        self._hints = hints
         self._rhythm = rhythm or Rhythm()
         self._chance = chance or random.Random()
         self._on_event = on_event
@@ -150,7 +155,14 @@ class AgentService:
             self._on_event(_line(result, pause_s))
             done += 1
             if rounds is None or done < rounds:
-                self._sleep(pause_s)
+                self._rest(result.ending, pause_s)
+
+    def _rest(self, ending: Ending, pause_s: float) -> None:
+        # What is waited for during a trial or a visit is on this machine; the server has nothing to say about it.
+        if self._hints is None or ending is Ending.WAITING:
+            self._sleep(pause_s)
+        elif self._hints.within(pause_s, unreached=ending is Ending.FAILED):
+            self._on_event("the server calls; looking now")
 
     def round(self) -> UpdateResult:
         """Ask the places in their order and return what the first that answers came to, else the first failure."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from eyebright_common.release.engines import EngineUpload
 from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.news import News
 from eyebright_edge.agent.unit_report import UnitFacts
@@ -34,6 +35,19 @@ class Offer:
     use: Use = Use.SERVE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwinEngine:
+    """An engine that was built elsewhere, as it was signed; proven nowhere but there.
+
+    Attributes:
+        upload: Its description.
+        file: Its bytes.
+    """
+
+    upload: EngineUpload
+    file: Path
+
+
 class ReleaseSource(Protocol):
     """The other side of an update."""
 
@@ -56,6 +70,19 @@ class ReleaseSource(Protocol):
 
         Raises:
             EyebrightError: the transfer broke off, or a file is not what was signed.
+        """
+
+    def fetch_engine(self, task: str, version: str, key: str, folder: Path) -> TwinEngine | None:
+        """Bring the signed engine that a twin of this unit built into ``folder``; None when nobody offers one.
+
+        Args:
+            task: Of the release.
+            version: Of the release.
+            key: Digest of the key under which this unit would build it.
+            folder: Where to put it.
+
+        Raises:
+            EyebrightError: the transfer broke off, there is no room, or a file is not what was signed.
         """
 
     def report(self, facts: UnitFacts) -> None:

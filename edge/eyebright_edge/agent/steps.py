@@ -31,6 +31,7 @@ from eyebright_edge.agent.settings import Budget, Trial
 from eyebright_edge.agent.source import Offer, ReleaseSource
 from eyebright_edge.agent.transitions import Outcome, State
 from eyebright_edge.agent.trial import TrialReport, last_visit_number, shadow_report, trial_report, visit_is_open
+from eyebright_edge.agent.twin_engines import take_twin_engine
 from eyebright_edge.agent.unit_report import unit_facts
 from eyebright_edge.agent.update_record import Ending, UpdateRecord
 from eyebright_edge.agent.workshop import ChildKilled, Limits, OverBudget, Workshop
@@ -126,7 +127,10 @@ class Steps:
 
     def _prepare(self, record: UpdateRecord) -> Done:
         limits = Limits(memory_mb=self.budget.prepare_memory_mb, time_s=60 * self.budget.prepare_minutes)
-        self.workshop.work(Job.PREPARE, self._whole(record), limits, self.on_progress)
+        folder = self._whole(record)
+        if self.source is not None:
+            take_twin_engine(self.source, self.home, folder, self.on_progress)
+        self.workshop.work(Job.PREPARE, folder, limits, self.on_progress)
         return Outcome.SUCCESS, record
 
     def _prove(self, record: UpdateRecord) -> Done:

@@ -14,12 +14,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from eyebright_common.wire.report import ShadowAgreement
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.settings import Trial
 from eyebright_edge.agent.update_record import UpdateRecord
 from eyebright_edge.records import Journal, Visit, VisitJournal
 
 ABANDONED_AFTER = timedelta(hours=6)
+# Fewer would tell of single visits; so would the count while it grows, which is why it is told after the trial.
+LEAST_COMPARED = 5
 _CRASHED = "crashed"
 
 
@@ -74,6 +77,15 @@ def shadow_report(home: UnitHome, record: UpdateRecord, limits: Trial, *, now: d
         failed=f"it crashed on {crashed} of {len(seen)} visits, unseen" if crashed else "",
         words=f"unseen: {agreed} of {len(seen)} answers alike, {minutes:.0f} of {limits.minutes:.0f} minutes",
     )
+
+
+def shadow_agreement(home: UnitHome, version: str) -> ShadowAgreement | None:
+    """Return how often a release that ran unseen gave the word that was shown; None below ``LEAST_COMPARED`` visits."""
+    seen = [entry for entry in shadow_entries(home) if entry.get("release") == version and not entry.get(_CRASHED)]
+    if len(seen) < LEAST_COMPARED:
+        return None
+    agreed = sum(entry.get("shown") == entry.get("unseen") for entry in seen)
+    return ShadowAgreement(version=version, compared=len(seen), agreed=agreed)
 
 
 def visits_on_record(home: UnitHome) -> Sequence[Visit]:

@@ -3,11 +3,13 @@
 The transport is not trusted in any case; the signatures are. Web server and folder take no report, so that one is
 simply not sent: the counts are totals and go with the next one.
 
-A signed rollout, if there is one, decides which release is for this unit; without one it is the newest.
+A signed rollout, if there is one, decides which release is for this unit; without one it is the newest. A builder is no
+part of a rollout: it takes the newest at once, so that its engine is there when the rings open, and reports nothing.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -15,23 +17,24 @@ from pathlib import Path
 
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
-from eyebright_common import __version__
 from eyebright_common.errors import EyebrightError, InputError, TrustError
-from eyebright_common.release import Verdict
+from eyebright_common.release.engines import engine_file_names, parse_engine_upload
 from eyebright_common.release.rollout import LONGEST_ROLLOUT_BYTES, Rollout, Use, decide, parse_rollout, rollout_numbers
 from eyebright_common.trust import (
     AvailableRelease,
     FolderFetcher,
     HttpFetcher,
+    Role,
     UnitIdentity,
     UpdateClient,
     signing_time,
+    target_name,
 )
-from eyebright_common.wire import DistributionClient, GrpcFetcher, Patience, UnitStatus, Verdicts, renew_if_due
+from eyebright_common.wire import DistributionClient, GrpcFetcher, Patience, renew_if_due
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.news import News
-from eyebright_edge.agent.source import Offer
-from eyebright_edge.agent.unit_report import UnitFacts
+from eyebright_edge.agent.source import Offer, TwinEngine
+from eyebright_edge.agent.unit_report import UnitFacts, unit_status
 from eyebright_edge.records.telemetry import acknowledge
 
 SERVER = "server"
@@ -46,13 +49,23 @@ class TufSource:
         client: The connection that takes reports; None when there is none.
         home: The unit's home.
         unit: The unit's name, as in its certificate.
+        builds: Whether it is a builder.
     """
 
-    def __init__(self, updates: UpdateClient, client: DistributionClient | None, *, home: UnitHome, unit: str) -> None:
+    def __init__(
+        self,
+        updates: UpdateClient,
+        client: DistributionClient | None,
+        *,
+        home: UnitHome,
+        unit: str,
+        builds: bool = False,
+    ) -> None:
         self._updates = updates
         self._client = client
         self._home = home
         self._unit = unit
+        self._builds = builds
 
     def offered(self, task: str, *, active: str | None) -> Offer | None:
         """Return the release that is for this unit after refreshing the trusted metadata; None when there is none.
@@ -62,7 +75,8 @@ class TufSource:
         """
         self._updates.refresh()
         releases = {release.version: release for release in self._updates.available(task)}
-        assigned = decide(self._rollout(task), releases, unit=self._unit, active=active)
+        rollout = None if self._builds else self._rollout(task)
+        assigned = decide(rollout, releases, unit=self._unit, active=active)
         newer = assigned.serve is not None and (active is None or int(assigned.serve) > int(active))
         if assigned.shadow is not None and not newer:
             return _offer(releases[assigned.shadow], Use.SHADOW)
@@ -86,14 +100,35 @@ class TufSource:
         """
         self._updates.download_release(offer.task, offer.version, folder)
 
+    def fetch_engine(self, task: str, version: str, key: str, folder: Path) -> TwinEngine | None:
+        """Bring the signed engine that a twin of this unit built into ``folder``; None when nobody offers one.
+
+        Raises:
+            EyebrightError: the transfer broke off, there is no room, or a file is not what was signed.
+        """
+        if self._builds:
+            return None  # its word would be another's
+        plan, described = (target_name(task, version, file) for file in engine_file_names(key))
+        if not {plan, described} <= set(self._updates.names(f"releases/{task}/{version}/engine-")):
+            return None
+        self._updates.download_target(described, folder / "engine.json")
+        upload = parse_engine_upload((folder / "engine.json").read_bytes())
+        free, needed = shutil.disk_usage(folder).free, 2 * upload.size_bytes
+        if free < needed:
+            found = f"{free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB needed"
+            raise EyebrightError(
+                "there is no room for a twin's engine", value=found, fix="Free some space on this unit."
+            )
+        return TwinEngine(upload=upload, file=self._updates.download_target(plan, folder / "engine.plan"))
+
     def report(self, facts: UnitFacts) -> None:
         """Tell the operator counts and states.
 
         Raises:
             EyebrightError: the server cannot be reached.
         """
-        if self._client is not None:
-            self._client.report(_status(facts))
+        if self._client is not None and not self._builds:
+            self._client.report(unit_status(facts))
             if facts.telemetry is not None:
                 acknowledge(self._home.root, facts.telemetry)
 
@@ -127,7 +162,7 @@ def open_source(home: UnitHome, place: str, *, now: datetime, patience: Patience
     elif place.startswith(("http://", "https://")):
         identity = UnitIdentity.open(home.identity)
         updates = UpdateClient(home.root, HttpFetcher(place), identity.root_metadata)
-        yield TufSource(updates, None, home=home, unit=identity.name)
+        yield _source(updates, None, home, identity)
     else:
         with folder_source(home, Path(place)) as source:
             yield source
@@ -147,7 +182,7 @@ def server_source(home: UnitHome, *, now: datetime, patience: Patience | None = 
     with DistributionClient.connect(identity, patience=patience) as client:
         fetcher = GrpcFetcher(client, home.downloads / "parts")
         updates = UpdateClient(home.root, fetcher, identity.root_metadata)
-        yield TufSource(updates, client, home=home, unit=identity.name)
+        yield _source(updates, client, home, identity)
 
 
 @contextmanager
@@ -164,29 +199,16 @@ def folder_source(home: UnitHome, repository: Path) -> Iterator[TufSource]:
         )
     identity = UnitIdentity.open(home.identity)
     updates = UpdateClient(home.root, FolderFetcher(repository), identity.root_metadata)
-    yield TufSource(updates, None, home=home, unit=identity.name)
+    yield _source(updates, None, home, identity)
+
+
+def _source(
+    updates: UpdateClient, client: DistributionClient | None, home: UnitHome, identity: UnitIdentity
+) -> TufSource:
+    return TufSource(updates, client, home=home, unit=identity.name, builds=identity.role is Role.BUILDER)
 
 
 def _offer(release: AvailableRelease, use: Use) -> Offer:
     return Offer(
         task=release.task, version=release.version, sha256=release.sha256, size_bytes=release.size_bytes, use=use
-    )
-
-
-def _status(facts: UnitFacts) -> UnitStatus:
-    return UnitStatus(
-        task=facts.task,
-        active_version=facts.active_version,
-        state=facts.ending.value,
-        backend=facts.runtime,
-        golden_passed=facts.golden_passed,
-        screened=facts.screened,
-        verdicts=Verdicts(
-            refer=facts.verdicts.get(Verdict.REFER, 0),
-            no_referral=facts.verdicts.get(Verdict.NO_REFERRAL, 0),
-            ungradable=facts.verdicts.get(Verdict.UNGRADABLE, 0),
-        ),
-        last_error=facts.problem,
-        software=__version__,
-        telemetry=facts.telemetry,
     )

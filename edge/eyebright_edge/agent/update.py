@@ -132,7 +132,9 @@ class UpdateAgent:
             if finished is not None and read_record(self._home).state is not State.IDLE:
                 return finished
             fresh = self._drive(UpdateRecord(state=next_state(State.IDLE, Outcome.SUCCESS)), steps)
-        return finished if finished and fresh.ending is Ending.UP_TO_DATE else fresh
+        # A failure of the time before the interruption is over: what was looked up just now says how things are.
+        told = finished is not None and finished.ending is not Ending.FAILED and fresh.ending is Ending.UP_TO_DATE
+        return finished if finished and told else fresh
 
     def roll_back(self) -> UpdateResult:
         """Let the previous release serve again, or take a release on trial back; it is not tried again by itself.

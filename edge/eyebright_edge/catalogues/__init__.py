@@ -63,9 +63,9 @@ class Words:
     def __contains__(self, key: str) -> bool:
         return key in self._catalogue
 
-    def first(self, *keys: str) -> str:
-        """Return the sentence of the first key that there is."""
-        return self(next(key for key in keys if key in self))
+    def first(self, *keys: str, **values: object) -> str:
+        """Return the sentence of the first key that there is, with its values."""
+        return self(next(key for key in keys if key in self), **values)
 
     def day(self, moment: date) -> str:
         """Return a date that cannot be misread, e.g. ``21 November 2026``."""

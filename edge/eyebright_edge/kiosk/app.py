@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from starlette.applications import Starlette
+from starlette.formparsers import MultiPartParser
 from starlette.middleware import Middleware
 from starlette.responses import Response
 from starlette.routing import Mount, Route
@@ -10,6 +11,7 @@ from starlette.staticfiles import StaticFiles
 
 from eyebright_edge.kiosk.frame import Frame, Kiosk
 from eyebright_edge.kiosk.guard import Guard
+from eyebright_edge.kiosk.inbox import LARGEST_BYTES
 from eyebright_edge.kiosk.lock_pages import LockPages
 from eyebright_edge.kiosk.overview_pages import OverviewPages
 from eyebright_edge.kiosk.palette import palette_css
@@ -19,6 +21,8 @@ from eyebright_edge.kiosk.visit_pages import VisitPages
 
 def kiosk_app(kiosk: Kiosk) -> Starlette:
     """Return the kiosk as an ASGI application."""
+    # A picture from the browser must not be laid down in the open first, in a temporary file.
+    MultiPartParser.spool_max_size = LARGEST_BYTES
     frame = Frame(kiosk)
     lock, visits, overview = LockPages(frame), VisitPages(frame), OverviewPages(frame)
     local = ("127.0.0.1", "::1", "localhost")

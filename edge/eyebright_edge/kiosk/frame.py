@@ -19,6 +19,7 @@ from eyebright_edge.kiosk.inbox import Inbox
 from eyebright_edge.kiosk.logins import Logins
 from eyebright_edge.kiosk.settings import KioskSettings
 from eyebright_edge.kiosk.technicians import Technicians
+from eyebright_edge.records.unit_records import UnitRecords
 from eyebright_edge.screening.desk import VisitDesk
 
 Page = Callable[[Request], Awaitable[Response]]
@@ -33,6 +34,7 @@ ERRORS = {
     "this file is too large for a picture": "error.too_large",
     "no such visit on this unit": "error.missing",
     "this visit has no such picture": "error.missing",
+    "what was kept of this visit has been deleted": "error.forgotten",
 }
 
 
@@ -43,6 +45,7 @@ class Kiosk:
     Attributes:
         home: The unit.
         unit: Its name.
+        records: What is kept of visits; open while somebody works.
         desk: Holds the visits.
         inbox: Where the camera saves.
         technicians: Who may work here.
@@ -53,6 +56,7 @@ class Kiosk:
 
     home: UnitHome
     unit: str
+    records: UnitRecords
     desk: VisitDesk
     inbox: Inbox
     technicians: Technicians
@@ -77,7 +81,7 @@ class Frame:
 
         async def guarded(request: Request) -> Response:
             technician = self.kiosk.logins.technician(request.cookies.get(LOGIN), person=person)
-            if technician is None:
+            if technician is None or not self.kiosk.records.is_open:
                 if not person:
                     return Response(status_code=401)
                 paused = "&paused=1" if LOGIN in request.cookies else ""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from eyebright_common.errors import InputError
 from eyebright_common.imaging import IMAGE_SUFFIXES
+from eyebright_edge.records.destruction import destroy
 
 ASIDE = "aside"
 SETTLED_AFTER_S = 1.0
@@ -80,9 +81,9 @@ class Inbox:
             raise _gone(path.name) from error
 
     def drop(self, key: str) -> None:
-        """Delete a picture that the desk has taken; one on a read-only card stays."""
+        """Destroy a picture that the desk has taken, so that it lies encrypted only; one on a read-only card stays."""
         try:
-            self._path(key).unlink()
+            destroy(self._path(key))
         except (OSError, InputError):
             return
 

@@ -23,10 +23,13 @@ class Logins:
     Args:
         idle_lock_s: Seconds without a sign of a person after which a login ends.
         now: Monotonic seconds.
+        when_empty: Called when the last login has ended.
     """
 
-    def __init__(self, *, idle_lock_s: float, now: Callable[[], float]) -> None:
-        self._idle_lock_s, self._now = idle_lock_s, now
+    def __init__(
+        self, *, idle_lock_s: float, now: Callable[[], float], when_empty: Callable[[], None] = lambda: None
+    ) -> None:
+        self._idle_lock_s, self._now, self._when_empty = idle_lock_s, now, when_empty
         self._open: dict[str, _Login] = {}
         self._lock = threading.Lock()
 
@@ -48,14 +51,29 @@ class Logins:
             login = self._open.get(secret or "")
             if login is None:
                 return None
-            if self._now() - login.seen_at > self._idle_lock_s:
-                del self._open[secret or ""]
-                return None
-            if person:
-                login.seen_at = self._now()
-            return login.technician
+            if not self._idle(login):
+                if person:
+                    login.seen_at = self._now()
+                return login.technician
+        self.end(secret)
+        return None
 
     def end(self, secret: str | None) -> None:
         """Close a login."""
+        self._drop({secret or ""})
+
+    def end_idle(self) -> None:
+        """Close the logins of those who went away, also when their browser asks no more."""
         with self._lock:
-            self._open.pop(secret or "", None)
+            idle = {secret for secret, login in self._open.items() if self._idle(login)}
+        self._drop(idle)
+
+    def _idle(self, login: _Login) -> bool:
+        return self._now() - login.seen_at > self._idle_lock_s
+
+    def _drop(self, ended: set[str]) -> None:
+        with self._lock:
+            found = [self._open.pop(secret) for secret in ended & self._open.keys()]
+            empty = bool(found) and not self._open
+        if empty:
+            self._when_empty()

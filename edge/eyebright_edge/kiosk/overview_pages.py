@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -17,7 +17,6 @@ from eyebright_edge.kiosk.health import health_of
 from eyebright_edge.kiosk.pictures import thumbnail
 from eyebright_edge.kiosk.unit_pages import leaves_view, unit_view
 from eyebright_edge.records import Visit
-from eyebright_edge.screening.results import visit_result
 
 _LONGEST_LIST = 200
 
@@ -38,7 +37,7 @@ class OverviewPages:
         visits = await run_in_threadpool(self.kiosk.desk.visits)
         recent = [visit for visit in visits if datetime.fromisoformat(visit.opened_at).astimezone().date() == day]
         rows = self._rows(request, [visit for visit in recent if visit.answer is not None])
-        unfinished = self._rows(request, [visit for visit in visits if visit.answer is None][-20:])
+        unfinished = self._rows(request, [v for v in visits if v.answer is None and not v.forgotten][-20:])
         ready, problem = _ready(self.kiosk.home)
         return self.frame.render(request, "today", done=rows, unfinished=unfinished, ready=ready, problem=problem)
 
@@ -52,13 +51,17 @@ class OverviewPages:
     async def unit(self, request: Request) -> Response:
         """Show what this unit is and how it does."""
         health = health_of(self.kiosk.home.root)
-        facts = await run_in_threadpool(unit_view, self.kiosk.home, health, self.frame.words(request))
+        records, words = self.kiosk.records, self.frame.words(request)
+        facts = await run_in_threadpool(
+            lambda: unit_view(self.kiosk.home, health, words, open_leftovers=records.open_leftovers())
+        )
         return self.frame.render(request, "unit", software=__version__, **facts)
 
     async def leaves(self, request: Request) -> Response:
-        """Show what leaves this unit."""
-        facts = await run_in_threadpool(leaves_view, self.kiosk.home, self.frame.words(request))
-        return self.frame.render(request, "leaves", sent=facts)
+        """Show what leaves this unit: the next report, whole."""
+        words, today = self.frame.words(request), self.kiosk.clock().astimezone(UTC).date()
+        facts = await run_in_threadpool(lambda: leaves_view(self.kiosk.home, words, today=today))
+        return self.frame.render(request, "leaves", **facts)
 
     async def inbox_picture(self, request: Request) -> Response:
         """Show a picture of the camera's folder, small."""
@@ -76,7 +79,7 @@ class OverviewPages:
 
     def _rows(self, request: Request, visits: list[Visit]) -> list[views.VisitRow]:
         words = self.frame.words(request)
-        return [views.row_of(visit, visit_result(visit), words) for visit in reversed(visits)]
+        return [views.row_of(visit, words) for visit in reversed(visits)]
 
 
 def _ready(home: UnitHome) -> tuple[bool, str]:

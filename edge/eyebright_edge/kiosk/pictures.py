@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from eyebright_common.imaging import read_picture
+from eyebright_common.errors import ImageError, InputError
+from eyebright_common.imaging import prepare, read_picture
+from eyebright_common.release import Eye
 from eyebright_edge.runtime import FloatArray
+from eyebright_edge.screening.desk import VisitDesk
+from eyebright_edge.screening.visit_result import VisitResult
 
 Pixels = npt.NDArray[np.uint8]
 THUMBNAIL_SIDE = 520
+PRINTED_SIDE = 640
 
 
 def thumbnail(data: bytes, *, name: str) -> bytes:
@@ -23,6 +30,23 @@ def thumbnail(data: bytes, *, name: str) -> bytes:
     scale = THUMBNAIL_SIDE / max(image.shape[:2])
     small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image
     return _encoded(".jpg", small[:, :, ::-1])
+
+
+def seen_eyes(desk: VisitDesk, result: VisitResult) -> dict[Eye, Pixels]:
+    """Return the picture of each eye to print, cropped as the network sees it, RGB uint8 ``[S, S, 3]``.
+
+    It is the picture that decided, or the last try of an eye that could not be judged; an eye whose picture is gone or
+    cannot be read has none. The release is not asked: an old answer is printed like a new one.
+    """
+    found = {}
+    for eye in result.eyes:
+        if eye.sha256 is None or not eye.pictures:
+            continue
+        with suppress(InputError, ImageError):
+            data = desk.picture(result.number, eye.sha256)
+            image = read_picture(data, name=eye.sha256, image_size=PRINTED_SIDE)
+            found[eye.eye] = prepare(image, modality=result.modality, size=PRINTED_SIDE)
+    return found
 
 
 def seen_png(seen: Pixels) -> bytes:

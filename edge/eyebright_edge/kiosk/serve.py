@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -20,8 +21,10 @@ from eyebright_edge.kiosk.inbox import Inbox
 from eyebright_edge.kiosk.logins import Logins
 from eyebright_edge.kiosk.settings import KioskSettings, read_kiosk_settings
 from eyebright_edge.kiosk.technicians import Technicians
-from eyebright_edge.records import FolderPictures
+from eyebright_edge.records.unit_records import UnitRecords
 from eyebright_edge.screening.desk import DeskRules, VisitDesk
+
+_TIDY_S = 1.0
 
 
 def serve_kiosk(
@@ -42,9 +45,12 @@ def serve_kiosk(
     read_settings(unit)
     settings = read_kiosk_settings(home, port=port)
     listening = _listening(settings)
+    kiosk = open_kiosk(unit, settings, clock=clock)
+    kiosk.records.open_unattended()
+    threading.Thread(target=_keep_tidy, args=[kiosk], daemon=True).start()
     server = uvicorn.Server(
         uvicorn.Config(
-            kiosk_app(open_kiosk(unit, settings, clock=clock)),
+            kiosk_app(kiosk),
             log_level="warning",
             access_log=False,
             server_header=False,
@@ -63,18 +69,30 @@ def serve_kiosk(
         server.run(sockets=[listening])
 
 
+def _keep_tidy(kiosk: Kiosk) -> None:
+    """Lock the records when everybody has gone away; seal what still lies in the open while they are open."""
+    sealed = False
+    while True:
+        time.sleep(_TIDY_S)
+        kiosk.logins.end_idle()
+        if kiosk.records.is_open and not sealed:
+            kiosk.records.seal_leftovers()
+        sealed = kiosk.records.is_open
+
+
 def open_kiosk(home: UnitHome, settings: KioskSettings, *, clock: Callable[[], datetime]) -> Kiosk:
     """Return the kiosk of a unit, ready to be served."""
     name = _unit_name(home)
     rules = DeskRules(camera=settings.camera, refer_days=settings.refer_days, rescreen_months=settings.rescreen_months)
-    store = FolderPictures(home.root / "pictures")
+    records = UnitRecords(home.root, home.visits_file, clock=clock, key_file=settings.records_key)
     return Kiosk(
         home=home,
         unit=name,
-        desk=VisitDesk(home, clock=clock, pictures=store, rules=rules, unit=name),
+        records=records,
+        desk=VisitDesk(home, clock=clock, pictures=records.pictures, journal=records.journal, rules=rules, unit=name),
         inbox=Inbox(_made(settings.inbox), now=time.time),
         technicians=Technicians(home.root),
-        logins=Logins(idle_lock_s=settings.idle_lock_s, now=time.monotonic),
+        logins=Logins(idle_lock_s=settings.idle_lock_s, now=time.monotonic, when_empty=records.lock),
         settings=settings,
         clock=clock,
     )

@@ -32,6 +32,8 @@ class KioskSettings(Document):
         names: Further names under which the screen may be asked for, e.g. ``clinic-7.local``.
         certificate: TLS certificate (PEM); a relative path starts at the unit's home.
         key: Its key.
+        records_key: A file that opens the records without a person; a relative path starts at the unit's home. Made
+            when it is not there and its folder is. Left out, a technician's PIN opens them.
     """
 
     schema_: Literal["eyebright.kiosk/1"] = Field(default="eyebright.kiosk/1", alias="schema")
@@ -46,6 +48,7 @@ class KioskSettings(Document):
     names: tuple[str, ...] = ()
     certificate: Path | None = None
     key: Path | None = None
+    records_key: Path | None = None
 
     @model_validator(mode="after")
     def _protected(self) -> Self:
@@ -81,5 +84,7 @@ def read_kiosk_settings(home: Path, *, port: int | None = None) -> KioskSettings
         raise InputError("the kiosk's settings cannot be used", value=f"{path}: {problem}", fix=fix) from None
     except OSError as error:
         raise InputError("the kiosk's settings cannot be read", value=f"{path} ({error.strerror})", fix=fix) from error
-    told = {name: home / value for name in ("inbox", "certificate", "key") if (value := getattr(found, name))}
+    told = {
+        name: home / value for name in ("inbox", "certificate", "key", "records_key") if (value := getattr(found, name))
+    }
     return found.model_copy(update=told if port is None else {**told, "port": port})

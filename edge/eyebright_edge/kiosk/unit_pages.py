@@ -1,26 +1,37 @@
 """What the pages "this unit" and "what leaves this unit" show.
 
-What leaves is not described but looked up: the very facts that the next report to the operator would be made from.
+What leaves is not described but looked up: the very report that would go to the operator next, in words and in bytes.
+Both pages bring the agent and gRPC with them, so these are loaded for whoever looks and not for every kiosk.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Any
+import json
+from collections.abc import Callable, Mapping
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
 
 from eyebright_edge.agent.home import UnitHome
-from eyebright_edge.agent.settings import read_settings
-from eyebright_edge.agent.unit_report import unit_facts
-from eyebright_edge.agent.update_record import read_record
 from eyebright_edge.catalogues import Words
 from eyebright_edge.kiosk.health import Health
-from eyebright_edge.reports.status_report import status_facts
+
+if TYPE_CHECKING:
+    from eyebright_common.wire.telemetry import DayCounts, Telemetry
 
 _GB = 1024**3
 
 
-def unit_view(home: UnitHome, health: Health, words: Words) -> dict[str, Any]:
-    """Return the rows of "this unit", each a name, a value and whether it needs attention, and what is next."""
+def unit_view(home: UnitHome, health: Health, words: Words, *, open_leftovers: int = 0) -> dict[str, Any]:
+    """Return the rows of "this unit", each a name, a value and whether it needs attention, and what is next.
+
+    Args:
+        home: The unit's home.
+        health: Of the machine.
+        words: The technician's language.
+        open_leftovers: How many pictures and lines of before there was a vault are not encrypted yet.
+    """
+    from eyebright_edge.reports.status_report import status_facts
+
     facts = status_facts(home)
     active = facts["active"] or {}
     damaged = facts["visits"]["damaged_lines"]
@@ -34,26 +45,83 @@ def unit_view(home: UnitHome, health: Health, words: Words) -> dict[str, Any]:
         (words("unit.temperature"), *_temperature(health, words)),
         (words("unit.network"), _network(health, words), False),
         (words("unit.records"), words("unit.damaged", lines=damaged) if damaged else words("unit.fine"), bool(damaged)),
+        *([("", words("unit.leftovers", count=open_leftovers), True)] if open_leftovers else []),
     ]
     visits = [(words(f"verdict.{word}"), count) for word, count in facts["visits"]["verdicts"].items()]
     return {"rows": rows, "visits": visits, "next_step": str(facts["next"]), "unit_notices": facts["notices"]}
 
 
-def leaves_view(home: UnitHome, words: Words) -> list[tuple[str, str]]:
-    """Return everything that the next report to the operator holds: a name and the value of now."""
-    facts = unit_facts(home, read_record(home), task=read_settings(home).task)
-    counts = ", ".join(f"{words(f'verdict.{word}')}: {count}" for word, count in facts.verdicts.items())
+def leaves_view(home: UnitHome, words: Words, *, today: date) -> dict[str, Any]:
+    """Return the next report to the operator, whole: its state as rows, its days as tables, and its very bytes.
+
+    Args:
+        home: The unit's home.
+        words: The technician's language.
+        today: The present day, UTC.
+    """
+    from eyebright_edge.agent.unit_report import next_report
+    from eyebright_edge.records.telemetry import FLOOR, LEAST_PATIENTS, acknowledged_through
+
+    report = next_report(home, today=today)
+    told, shadow = report.telemetry, report.shadow
+    assert told is not None
     nothing = words("leaves.nothing")
     proven = {True: words("answer.yes"), False: words("answer.no"), None: words("answer.unknown")}
+    totals = {"REFER": report.verdicts.refer, "NO REFERRAL": report.verdicts.no_referral}
+    totals["UNGRADABLE"] = report.verdicts.ungradable
+    state = [
+        (words("leaves.task"), report.task or nothing),
+        (words("leaves.version"), report.active_version or nothing),
+        (words("leaves.ending"), report.state),
+        (words("leaves.runtime"), report.backend or nothing),
+        (words("leaves.golden"), ". ".join((proven[report.golden_passed], *_proof_lines(told, words)))),
+        (words("leaves.problem"), report.last_error or nothing),
+        (words("leaves.shadow"), words("leaves.alike", **shadow.model_dump()) if shadow else nothing),
+        (words("unit.software"), report.software),
+        (
+            words("unit.temperature"),
+            words("unit.unknown") if told.temperature_c is None else f"{told.temperature_c} °C",
+        ),
+        (words("leaves.screened"), str(report.screened)),
+        (words("leaves.verdicts"), ", ".join(f"{words(f'verdict.{word}')}: {count}" for word, count in totals.items())),
+    ]
+    through = acknowledged_through(home.root)
+    acknowledged = words("leaves.acknowledged", day=words.day(through)) if through else words("leaves.unacknowledged")
+    rules = [words("leaves.coarse", step=FLOOR, least=LEAST_PATIENTS), words("leaves.floor", most=FLOOR - 1)]
+    return {
+        "sent": state,
+        "rules": [*rules, acknowledged],
+        "days": [(words.day(day.day), _day_rows(day, words)) for day in told.days],
+        "exact": json.dumps(report.model_dump(mode="json"), indent=1),
+    }
+
+
+def _proof_lines(told: Telemetry, words: Words) -> tuple[str, ...]:
+    return () if told.golden_cases is None else (words("unit.proof", cases=told.golden_cases, flips=told.golden_flips),)
+
+
+def _day_rows(day: DayCounts, words: Words) -> list[tuple[str, str]]:
+    """Return the tables of one day in words; what is left out says so."""
+
+    def shown(cells: Mapping[str, int | None], word_of: Callable[[str], str]) -> str:
+        told = [(word_of(word), words("leaves.not_told") if n is None else str(n)) for word, n in cells.items()]
+        return ", ".join(f"{word}: {count}" for word, count in told) or words("leaves.nothing")
+
+    def took(bound: str) -> str:
+        return words("leaves.up_to", seconds=f"{int(bound) / 1000:g}") if bound.isdigit() else words("leaves.longer")
+
+    def reason(word: str) -> str:
+        known = next((key for key in (f"reason.{word}", f"leaves.reason_{word}") if key in words), "")
+        return words(known) if known else f"{words('reason.file')} ({word})"
+
+    def camera(word: str) -> str:
+        return words.first(f"leaves.camera_{word}", "leaves.camera", camera=word)
+
     return [
-        (words("leaves.task"), facts.task),
-        (words("leaves.version"), facts.active_version or nothing),
-        (words("leaves.ending"), str(facts.ending)),
-        (words("leaves.runtime"), facts.runtime or nothing),
-        (words("leaves.golden"), proven[facts.golden_passed]),
-        (words("leaves.screened"), str(facts.screened)),
-        (words("leaves.verdicts"), counts),
-        (words("leaves.problem"), facts.problem or nothing),
+        (words("leaves.results"), shown(day.results, lambda w: words(f"verdict.{w.upper().replace('-', ' ')}"))),
+        (words("leaves.reasons"), shown(day.reasons, reason)),
+        (words("leaves.cameras"), shown(day.cameras, camera)),
+        (words("leaves.milliseconds"), shown(day.milliseconds, took)),
     ]
 
 

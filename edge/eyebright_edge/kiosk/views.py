@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 
 from eyebright_common.release import Eye, Verdict
 from eyebright_edge.catalogues import Words
 from eyebright_edge.records import Visit
 from eyebright_edge.screening.desk import Step, step_of
+from eyebright_edge.screening.results import visit_result
 from eyebright_edge.screening.retakes import instruction_key
 from eyebright_edge.screening.visit_result import EyeResult, VisitResult
 
@@ -93,17 +95,25 @@ def eye_view(eye: EyeResult, result: VisitResult, words: Words) -> EyeView:
     )
 
 
-def row_of(visit: Visit, result: VisitResult, words: Words) -> VisitRow:
+def row_of(visit: Visit, words: Words) -> VisitRow:
     """Return one visit for a list."""
-    done = visit.answer is not None
-    answer = answer_view(result, words)
+    opened = datetime.fromisoformat(visit.opened_at)
+    patient, tone, word = words("history.forgotten"), "", words("history.unfinished")
+    if visit.forgotten and visit.answer is not None:
+        verdict = str(visit.answer.get("verdict", ""))
+        tone = _TONES[Verdict(verdict)] if verdict else "stopped"
+        word = words(f"verdict.{verdict or 'STOPPED'}")
+    elif not visit.forgotten:
+        result = visit_result(visit)
+        answer, patient = answer_view(result, words), result.patient
+        tone, word = (answer.tone, answer.word) if visit.answer is not None else (tone, word)
     return VisitRow(
         number=visit.number,
-        patient=result.patient,
-        day=words.day(result.opened_at.astimezone().date()),
-        time=words.time(result.opened_at),
-        tone=answer.tone if done else "",
-        word=answer.word if done else words("history.unfinished"),
+        patient=patient,
+        day=words.day(opened.astimezone().date()),
+        time=words.time(opened),
+        tone=tone,
+        word=word,
         step=words(f"step.{step_of(visit)}"),
     )
 

@@ -23,7 +23,7 @@ from eyebright_edge.catalogues import Words
 from eyebright_edge.kiosk import views
 from eyebright_edge.kiosk.frame import ERRORS, Frame, form_of
 from eyebright_edge.kiosk.inbox import WaitingPicture
-from eyebright_edge.kiosk.pictures import looked_png, seen_png, thumbnail
+from eyebright_edge.kiosk.pictures import looked_png, seen_eyes, seen_png, thumbnail
 from eyebright_edge.records import Visit
 from eyebright_edge.screening.checklist import ANSWERS, QUESTIONS
 from eyebright_edge.screening.desk import EYE_OF_STEP, Step, step_of
@@ -141,7 +141,11 @@ class VisitPages:
         number, language = request.path_params["number"], self.frame.words(request).language.code
         result = self.kiosk.desk.result(number)
         clinic = read_clinic(self.kiosk.home.root)
-        data = await run_in_threadpool(pdf_report, result, clinic=clinic, language=language)
+
+        def page() -> bytes:
+            return pdf_report(result, clinic=clinic, language=language, seen=seen_eyes(self.kiosk.desk, result))
+
+        data = await run_in_threadpool(page)
         self._export(request, "pdf")
         name = f'attachment; filename="visit-{number}.pdf"'
         return Response(data, media_type="application/pdf", headers={"content-disposition": name})

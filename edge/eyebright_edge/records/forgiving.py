@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
-from eyebright_edge.records.journal import Journal
+from eyebright_edge.records.journal import JournalLike
 from eyebright_edge.records.pictures import PictureStore
 
 _MOST_PICTURES = 12
 
 
-class ForgivingJournal(Journal):
-    """A journal that never refuses an entry."""
+class ForgivingJournal:
+    """A journal that never refuses an entry.
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    Args:
+        journal: Where entries belong.
+    """
+
+    def __init__(self, journal: JournalLike) -> None:
         self.problem = ""
+        self._journal = journal
         self._waiting: list[Mapping[str, Any]] = []
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry."""
+        self.append_after(lambda: entry)
 
     def append_after(self, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """Add and return the entry, on disk if the disk takes it, else in memory."""
         try:
             while self._waiting:
-                super().append_after(lambda: self._waiting[0])
+                self._journal.append_after(lambda: self._waiting[0])
                 self._waiting.pop(0)
-            entry = super().append_after(make)
+            entry = self._journal.append_after(make)
         except OSError as error:
             self.problem = error.strerror or type(error).__name__
             entry = make()
@@ -42,7 +49,7 @@ class ForgivingJournal(Journal):
 
     def read(self) -> tuple[list[dict[str, Any]], int]:
         """Return the entries on disk and in memory, oldest first, and how many lines of the disk are damaged."""
-        entries, damaged = super().read()
+        entries, damaged = self._journal.read()
         return [*entries, *(dict(entry) for entry in self._waiting)], damaged
 
 

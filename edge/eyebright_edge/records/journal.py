@@ -5,7 +5,7 @@
   anybody: the next ``append`` cuts it off, reading steps over it.
 * A broken line with good ones after it is disk damage, not a power cut. Reading keeps everything that is whole and
   counts the rest.
-* Entries may name patients and files, so only the owner can read the file.
+* Entries may name patients and files, so only the owner can read the file; ``rewrite`` changes what is written of them.
 """
 
 from __future__ import annotations
@@ -14,11 +14,31 @@ import fcntl
 import json
 import os
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from eyebright_common.durable import sync_folder
+from eyebright_common.durable import sync_folder, write_bytes
+from eyebright_edge.records.destruction import destroy
+
+_SPOILT = b"spoilt\n"
+
+
+class JournalLike(Protocol):
+    """A journal, whatever is done to its entries on the way to the file."""
+
+    def append(self, entry: Mapping[str, Any]) -> None:
+        """Add an entry."""
+        ...
+
+    def append_after(self, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Add and return the entry that ``make`` gives; no other entry is added between its call and that."""
+        ...
+
+    def read(self) -> tuple[list[dict[str, Any]], int]:
+        """Return the entries, oldest first, and how many were damaged."""
+        ...
 
 
 class Journal:
@@ -34,19 +54,57 @@ class Journal:
     def append_after(self, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         """Add and return the entry that ``make`` gives; no other entry is added between its call and that."""
         fresh = not self.path.exists()
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with self._locked() as descriptor:
             entry = make()
             end = _end_of_whole_lines(descriptor)
             os.ftruncate(descriptor, end)
             _write_all(descriptor, _line(entry), end)
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
         if fresh:
             sync_folder(self.path.parent)
         return entry
+
+    def rewrite(self, change: Callable[[Mapping[str, Any]], Mapping[str, Any]]) -> None:
+        """Replace every entry by what ``change`` makes of it, and destroy the old lines; all of them or none.
+
+        A damaged line stays counted as damaged, but nothing of its content stays.
+        """
+        self.finish_rewriting()
+        with self._locked():
+            parsed = [_entry(line) for line in self.path.read_bytes().split(b"\n")[:-1]]
+            content = b"".join(_SPOILT if entry is None else _line(change(entry)) for entry in parsed)
+            self._before.hardlink_to(self.path)
+            write_bytes(self.path, content, mode=0o600)
+        self.finish_rewriting()
+
+    @property
+    def half_rewritten(self) -> bool:
+        """Whether the old lines of a rewrite that power loss cut short are still there."""
+        return self._before.exists()
+
+    def finish_rewriting(self) -> None:
+        """Destroy the old lines, if they are still there."""
+        if self.half_rewritten:
+            # Power may have gone before the new file took the old one's place: then this is the journal itself.
+            same = self.path.exists() and self._before.samefile(self.path)
+            self._before.unlink() if same else destroy(self._before)
+
+    @property
+    def _before(self) -> Path:
+        return self.path.with_name(f"{self.path.name}.before")
+
+    @contextmanager
+    def _locked(self) -> Iterator[int]:
+        while True:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
+                # While this waited for the lock, the file may have been replaced by a rewritten one.
+                if os.path.samestat(os.fstat(descriptor), self.path.stat()):
+                    yield descriptor
+                    return
+            finally:
+                os.close(descriptor)
 
     def read(self) -> tuple[list[dict[str, Any]], int]:
         """Return the entries, oldest first, and how many lines were damaged (a torn last line is not counted)."""

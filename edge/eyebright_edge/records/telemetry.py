@@ -6,11 +6,18 @@
 * Counts below a floor are left out (``wire.telemetry``). Words come from fixed lists: a camera that the release was not
   measured on is ``other``, whatever it calls itself; a reason nobody knows is ``other`` too. No code, name, file, score
   or time of a visit has a place in it.
-* What is sent is exactly what ``eyebright edge telemetry show`` prints.
+* The totals of the active release, which the operator's rollout is watched by, would give small counts away: two
+  reports with a visit between them differ by that visit. So they are of finished days too, and fixed random rounding
+  (as statistical offices publish small tables) tells them in steps of the floor: up or down by a chance that the unit
+  alone can compute, right on average, never exact, and none before ``LEAST_PATIENTS``, where rounding would drown a
+  rate.
+* What is sent is exactly what the kiosk and ``eyebright edge telemetry show`` show first.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -23,15 +30,52 @@ from pydantic import Field, ValidationError
 
 from eyebright_common.documents import Document
 from eyebright_common.durable import write_bytes
-from eyebright_common.imaging import INSTRUCTIONS
-from eyebright_common.imaging.refusals import FIXES
+from eyebright_common.release import Verdict
+from eyebright_common.wire.report import ShadowAgreement, UnitStatus
 from eyebright_common.wire.telemetry import MOST_DAYS, DayCounts, Telemetry, suppressed
 from eyebright_edge.records.visits import Visit
 
 FLOOR = 5
+LEAST_PATIENTS = 50
 TELEMETRY_FILE = "telemetry.json"
 _ANSWERS = ("refer", "no-referral", "ungradable", "stopped")
-_REASONS = frozenset(INSTRUCTIONS) | frozenset(FIXES)
+# Every reason of the imaging room, spelt out: it brings OpenCV with it, which the agent has no other use for.
+REASONS = frozenset(
+    [
+        "not_a_retina",
+        "too_dark",
+        "too_bright",
+        "uneven_light",
+        "blur",
+        "haze",
+        "reflection",
+        "eyelid",
+        "field",
+        "not_an_oct",
+        "weak_signal",
+        "clipped",
+        "missing_file",
+        "not_a_file",
+        "unreadable",
+        "empty_file",
+        "too_large",
+        "too_small",
+        "not_an_image",
+        "unsupported_format",
+        "vendor_format",
+        "pdf",
+        "truncated",
+        "animated",
+        "multi_page",
+        "cmyk",
+        "unsupported_colour",
+        "unsupported_depth",
+        "encapsulated_pdf",
+        "no_pixels",
+        "no_such_frame",
+        "unsupported_compression",
+    ]
+)
 _BINS_MS = (250, 500, 1000, 2000, 5000)
 _THERMAL = Path("/sys/class/thermal")
 
@@ -74,6 +118,39 @@ def pending_telemetry(
     )
 
 
+def told_totals(
+    visits: Iterable[Visit], *, release: str | None, today: date, secret: bytes, floor: int = FLOOR
+) -> dict[str, int]:
+    """Return the totals that are told of a release: ``pictures``, and patients by verdict (as ``Verdict`` spells it).
+
+    Args:
+        visits: The journal's.
+        release: Its version.
+        today: The present day, UTC; it is not over and not told.
+        secret: Known to this unit alone; the same secret and the same count give the same total.
+        floor: The step.
+    """
+    counts: Counter[str] = Counter()
+    for visit in visits:
+        day = _day_of(visit)
+        if visit.release == release and visit.answer is not None and day is not None and day < today:
+            counts["pictures"] += len(visit.pictures)
+            counts[str(visit.answer.get("verdict"))] += 1
+    verdicts = [verdict.value for verdict in (Verdict.REFER, Verdict.NO_REFERRAL, Verdict.UNGRADABLE)]
+    if sum(counts[word] for word in verdicts) < LEAST_PATIENTS:
+        return dict.fromkeys((*verdicts, "pictures"), 0)
+    return {word: _rounded(counts[word], floor, secret, f"{release} {word}") for word in (*verdicts, "pictures")}
+
+
+def _shadow_line(seen: ShadowAgreement) -> str:
+    return f"unseen       release {seen.version} gave the same word on {seen.agreed} of {seen.compared} visits"
+
+
+def _rounded(count: int, step: int, secret: bytes, cell: str) -> int:
+    chance = int.from_bytes(hmac.new(secret, cell.encode(), hashlib.sha256).digest()[:8], "big") % step
+    return (count + chance) // step * step
+
+
 def acknowledged_through(home: Path) -> date | None:
     """Return the last acknowledged day; None where nothing was, or the note is damaged: then days are told again."""
     try:
@@ -100,14 +177,24 @@ def machine_temperature_c(zones: Path = _THERMAL) -> int | None:
     return max(sensible, default=None)
 
 
-def telemetry_lines(told: Telemetry, *, through: date | None) -> list[str]:
-    """Return the whole of what is told, for a person.
+def report_lines(report: UnitStatus, *, through: date | None) -> list[str]:
+    """Return a whole report for a person.
 
     Args:
-        told: What goes with the next report.
+        report: The next one.
         through: The last acknowledged day.
     """
+    told, totals = report.telemetry, report.verdicts
+    assert told is not None
     lines = [
+        f"screens for  {report.task or '-'}, release {report.active_version or '-'} in {report.backend or '-'}",
+        f"update       {report.state}{f' ({report.last_error})' if report.last_error else ''}",
+        f"unseen       {_shadow_words(report)}",
+        f"software     {report.software}",
+        f"totals       {totals.refer} REFER, {totals.no_referral} NO REFERRAL, {totals.ungradable} UNGRADABLE, "
+        f"{report.screened} pictures",
+        f"Totals are of finished days, in steps of {FLOOR}, rounded by chance; 0 below {LEAST_PATIENTS} patients.",
+        *([_shadow_line(report.shadow)] if report.shadow else []),
         f"Acknowledged by the server: {'nothing yet' if through is None else f'everything through {through}'}.",
         f"Counts of 1 to {told.suppressed_below - 1} are not told, nor one that would give them away.",
         f"temperature  {'not known' if told.temperature_c is None else f'{told.temperature_c} °C'}",
@@ -120,6 +207,11 @@ def telemetry_lines(told: Telemetry, *, through: date | None) -> list[str]:
             shown = ", ".join(f"{word} {'not told' if cell is None else cell}" for word, cell in cells.items())
             lines.append(f"  {name:<13}{shown or '-'}")
     return [*lines, *(() if told.days else ("No finished day waits to be told.",))]
+
+
+def _shadow_words(report: UnitStatus) -> str:
+    shadow = report.shadow
+    return f"release {shadow.version}: {shadow.agreed} of {shadow.compared} answers alike" if shadow else "none"
 
 
 def _proof_words(told: Telemetry) -> str:
@@ -172,7 +264,7 @@ def _reasons_of(picture: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _reason_word(reason: str) -> str:
-    return reason if reason in _REASONS else "other"
+    return reason if reason in REASONS else "other"
 
 
 def _bin_of(milliseconds: Any) -> str | None:

@@ -1,4 +1,4 @@
-"""How long pictures are kept, and how they are deleted.
+"""How long pictures, patients' codes and answers are kept, and how they are deleted.
 
 * An item is deleted when its day is more than ``keep_days`` ago. No PIN is needed: a unit that nobody opens still
   forgets.
@@ -13,13 +13,12 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
-from eyebright_common.durable import sync_folder
 from eyebright_common.errors import InputError
+from eyebright_edge.records.destruction import destroy
 from eyebright_edge.records.vault import vault_items, vault_locked
 
 LONGEST_GAP_DAYS = 60
@@ -82,8 +81,8 @@ def delete_item(root: Path, name: str) -> None:
         InputError: the disk does not let it.
     """
     try:
-        _destroy(root / "keys" / name)
-        _destroy(root / "items" / name)
+        destroy(root / "keys" / name)
+        destroy(root / "items" / name)
     except OSError as error:
         fix = "Check the disk: it may be read-only."
         raise InputError("an item of the vault cannot be deleted", value=error.strerror, fix=fix) from error
@@ -95,24 +94,8 @@ def _finish(root: Path) -> None:
         delete_item(root, name)
     for folder in ("keys", "items"):
         for draft in (root / folder).glob(".*.part"):
-            _destroy(draft)
+            destroy(draft)
 
 
 def _names(folder: Path) -> set[str]:
     return {f.name for f in folder.iterdir() if not f.name.startswith(".")} if folder.is_dir() else set()
-
-
-def _destroy(path: Path) -> None:
-    try:
-        descriptor = os.open(path, os.O_WRONLY)
-    except FileNotFoundError:
-        return
-    try:
-        left = os.fstat(descriptor).st_size
-        while left > 0:
-            left -= os.write(descriptor, os.urandom(min(left, 1 << 20)))
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    path.unlink()
-    sync_folder(path.parent)

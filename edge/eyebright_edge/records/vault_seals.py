@@ -6,6 +6,7 @@
   a curious person. Whoever takes the disk away can try every PIN of six digits within days: against a thief use a key
   file that is kept apart from the disk (a USB stick, a TPM-unlocked folder), or a longer PIN.
 * A wrong PIN and a damaged seal look alike, on purpose. Counting tries is the kiosk's business.
+* ``seals.json`` is kept twice: a disk that spoils one of them must not cost every record of the unit.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import os
 from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -25,6 +27,7 @@ from pydantic import Field, ValidationError
 from eyebright_common.documents import Document
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
+from eyebright_edge.agent.twice import copy_of, read_either, write_twice
 
 SHORTEST_PIN = 6
 KEY_BYTES = 32
@@ -62,14 +65,19 @@ class Seals(Document):
     seals: tuple[Seal, ...] = Field(min_length=1)
 
 
-def sealed_by_pin(key: bytes, *, name: str, pin: str, log2_cost: int = _LOG2_COST) -> Seal:
-    """Return the data key sealed under a PIN.
+def checked_pin(pin: str) -> str:
+    """Return a PIN that is long enough.
 
     Raises:
-        InputError: the PIN is too short.
+        InputError: it is not.
     """
     if len(pin) < SHORTEST_PIN:
         raise InputError("the PIN is too short", fix=f"Choose one of {SHORTEST_PIN} characters or more.")
+    return pin
+
+
+def sealed_by_pin(key: bytes, *, name: str, pin: str, log2_cost: int = _LOG2_COST) -> Seal:
+    """Return the data key sealed under a PIN."""
     salt = os.urandom(16)
     sealed = _sealed(_stretched(pin, salt, log2_cost), key, name)
     return Seal(name=name, kind="pin", salt=b64encode(salt).decode(), log2_cost=log2_cost, sealed=sealed)
@@ -89,13 +97,17 @@ def sealed_by_key_file(key: bytes, *, name: str, path: Path) -> Seal:
     return Seal(name=name, kind="key-file", sealed=_sealed(_key_in(path), key, name))
 
 
-def key_by_pin(root: Path, pin: str) -> bytes:
-    """Return the data key that a PIN opens.
+def key_by_pin(root: Path, pin: str, *, name: str | None = None) -> bytes:
+    """Return the data key that a PIN opens: that of ``name``, or anybody's when it is left out.
 
     Raises:
         InputError: there is no vault, its seals are damaged, or no seal opens with this PIN.
     """
-    return _opened(root, "pin", lambda seal: _stretched(pin, b64decode(seal.salt), seal.log2_cost), "this PIN")
+
+    def stretched(seal: Seal) -> bytes:
+        return _stretched(pin, b64decode(seal.salt), seal.log2_cost)
+
+    return _opened(root, "pin", stretched, "this PIN", name=name)
 
 
 def key_by_file(root: Path, path: Path) -> bytes:
@@ -114,14 +126,48 @@ def read_seals(root: Path) -> Seals:
     Raises:
         InputError: there is no vault, or its seals cannot be read.
     """
-    fix = "Make one with `eyebright edge records create`."
+    found = read_either(root / _FILE, _parsed)
+    if found is not None:
+        return found
+    if not vault_exists(root):
+        raise InputError("there is no vault here", value=root, fix="Make one with `eyebright edge records create`.")
+    fix = "Bring seals.json back from a copy, or begin anew with `eyebright edge records anew`."
+    raise InputError("the seals of this vault cannot be read", value=root / _FILE, fix=fix)
+
+
+def vault_exists(root: Path) -> bool:
+    """Return whether a vault was made at ``root``, whatever state it is in."""
+    return (root / _FILE).exists() or copy_of(root / _FILE).exists()
+
+
+def remove_seal(root: Path, name: str) -> None:
+    """Let a PIN or key file open the vault no longer; needs no key.
+
+    Raises:
+        InputError: there is none of that name, or it is the last one.
+    """
+    seals = read_seals(root).seals
+    left = [seal for seal in seals if seal.name != name]
+    if len(left) == len(seals):
+        raise InputError("no PIN or key file has this name", value=name)
+    if not left:
+        raise InputError("this is the last key of the vault", value=name, fix="Add another PIN or key file first.")
+    write_seals(root, *left)
+
+
+def set_aside(root: Path) -> Path:
+    """Give a vault another name, beside the one it had, and return that name.
+
+    Raises:
+        InputError: there is none, or it cannot be renamed.
+    """
+    if not vault_exists(root):
+        raise InputError("there is no vault here", value=root)
+    number = next(n for n in count(1) if not root.with_name(f"{root.name}.old-{n}").exists())
     try:
-        return Seals.model_validate_json((root / _FILE).read_bytes())
-    except FileNotFoundError:
-        raise InputError("there is no vault here", value=root, fix=fix) from None
-    except (OSError, ValidationError) as error:
-        fix = "Bring seals.json back from a copy: without it nothing in the vault can be read."
-        raise InputError("the seals of this vault cannot be read", value=root / _FILE, fix=fix) from error
+        return root.rename(root.with_name(f"{root.name}.old-{number}"))
+    except OSError as error:
+        raise InputError("the vault cannot be renamed", value=f"{root} ({error.strerror})") from error
 
 
 def write_seals(root: Path, *seals: Seal) -> None:
@@ -135,14 +181,21 @@ def write_seals(root: Path, *seals: Seal) -> None:
         raise InputError("this name has a PIN or key file already", value=names[-1], fix="Choose another name.")
     try:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_bytes(root / _FILE, Seals(seals=seals).to_json(), mode=0o600)
+        write_twice(root / _FILE, Seals(seals=seals).to_json())
     except OSError as error:
         raise InputError("the vault cannot be written", value=f"{root} ({error.strerror})") from error
 
 
-def _opened(root: Path, kind: str, secret_of: _SecretOf, what: str) -> bytes:
+def _parsed(content: bytes) -> Seals | None:
+    try:
+        return Seals.model_validate_json(content)
+    except ValidationError:
+        return None
+
+
+def _opened(root: Path, kind: str, secret_of: _SecretOf, what: str, *, name: str | None = None) -> bytes:
     for seal in read_seals(root).seals:
-        if seal.kind != kind:
+        if seal.kind != kind or name not in (None, seal.name):
             continue
         try:
             content = b64decode(seal.sealed, validate=True)

@@ -19,7 +19,7 @@ from typing import Any
 
 from eyebright_common.errors import InputError
 from eyebright_common.release import Verdict
-from eyebright_edge.records.journal import Journal
+from eyebright_edge.records.journal import Journal, JournalLike
 
 _ANSWERS = (Verdict.REFER, Verdict.NO_REFERRAL, Verdict.UNGRADABLE)
 
@@ -39,6 +39,7 @@ class Visit:
         skipped: Eyes that cannot be photographed.
         answer: What was recorded at the end; None while it is unfinished.
         exported: How and when it was printed or saved, in order.
+        forgotten: Whether what was kept of the patient has been deleted: only release and answer are left.
     """
 
     number: int
@@ -51,6 +52,7 @@ class Visit:
     skipped: tuple[str, ...] = ()
     answer: Mapping[str, Any] | None = None
     exported: tuple[Mapping[str, Any], ...] = ()
+    forgotten: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,13 +78,13 @@ class VisitJournal:
     Args:
         path: The journal file.
         clock: The present time, aware; needed to write.
-        journal: Another journal than a strict one at ``path``.
+        journal: Another journal than a strict, unsealed one at ``path``.
     """
 
     def __init__(
-        self, path: Path, clock: Callable[[], datetime] | None = None, *, journal: Journal | None = None
+        self, path: Path, clock: Callable[[], datetime] | None = None, *, journal: JournalLike | None = None
     ) -> None:
-        self._journal = journal or Journal(path)
+        self._journal: JournalLike = journal or Journal(path)
         self._clock = clock
 
     def open(self, *, release: str, **about: Any) -> int:
@@ -132,10 +134,12 @@ class VisitJournal:
         """Return one visit.
 
         Raises:
-            InputError: there is none of that number.
+            InputError: there is none of that number, or what was kept of it has been deleted.
         """
         for visit in self.visits():
             if visit.number == number:
+                if visit.forgotten:
+                    raise InputError("what was kept of this visit has been deleted", value=number)
                 return visit
         raise InputError("no such visit on this unit", value=number, fix="`eyebright edge status` shows the last one.")
 
@@ -168,19 +172,22 @@ def _apply(found: dict[int, Visit], entry: Mapping[str, Any]) -> None:
 
 
 def _change(before: Visit, event: str, facts: Mapping[str, Any]) -> dict[str, Any]:
+    if facts.get("forgotten"):
+        kept = _change(before, event, {**facts, "forgotten": False}) if event in ("opened", "closed") else {}
+        return {**kept, "forgotten": True}
     match event:
         case "opened":
             return {"release": str(facts.get("release", "")), "about": facts}
         case "rebound":
             return {"release": str(facts["release"]), "about": {**before.about, **facts}, "pictures": ()}
         case "checklist":
-            return {"checklist": facts["answers"]}
+            return {"checklist": facts.get("answers", {})}
         case "received":
             return {"received": (*before.received, facts)}
         case "picture":
             return {"pictures": (*before.pictures, facts)}
         case "skipped":
-            return {"skipped": (*before.skipped, str(facts["eye"]))}
+            return {"skipped": (*before.skipped, str(facts.get("eye", "")))}
         case "closed":
             return {"answer": facts}
         case "exported":

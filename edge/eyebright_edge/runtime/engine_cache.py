@@ -127,6 +127,10 @@ class EngineCache:
         ]
         return max(same, key=lambda one: one.at, default=None)
 
+    def all(self) -> list[CachedEngine]:
+        """Return what is known of every engine here, the newest first."""
+        return sorted(self._all(), key=lambda one: one.at, reverse=True)
+
     @contextmanager
     def making(self) -> Iterator[None]:
         """Hold the right to make engines here; the kernel gives it back when the process dies.
@@ -160,7 +164,7 @@ class EngineCache:
 
     def _forget_old(self, newest: CachedEngine) -> None:
         kept = {newest.key.model_sha256}
-        for one in sorted(self._all(), key=lambda one: one.at, reverse=True):
+        for one in self.all():
             if len(kept) < _KEPT_NETWORKS:
                 kept.add(one.key.model_sha256)
             if one.key.model_sha256 not in kept:

@@ -9,14 +9,14 @@ Settings, and why:
 
 The graph's inputs and outputs are checked against the release contract when it is loaded, so that a wrong file is
 refused by name here and not by a shape error during a visit.
+
+The library is loaded with the first graph: the agent, whose children alone compute, goes without it.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-
-import onnxruntime
 
 from eyebright_common.errors import EyebrightError, ReleaseError
 from eyebright_common.release import MODEL_FILE, Precision
@@ -48,6 +48,8 @@ class OnnxRuntime:
     precision: Precision = "fp32"
 
     def __init__(self, source: Path, *, threads: int = 2, runtime: str = "onnxruntime-cpu") -> None:
+        import onnxruntime
+
         if not self.has(runtime):
             raise EyebrightError(
                 "ONNX Runtime has no such provider here",
@@ -63,6 +65,8 @@ class OnnxRuntime:
     @staticmethod
     def has(runtime: str) -> bool:
         """Whether the installed ONNX Runtime was built for it."""
+        import onnxruntime
+
         return _PROVIDERS[runtime] in onnxruntime.get_available_providers()
 
     def run(self, image: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -77,6 +81,8 @@ class OnnxRuntime:
 
 
 def _open_session(model: Path, threads: int, provider: str) -> Any:
+    import onnxruntime
+
     if not model.is_file():
         raise ReleaseError("the release has no network", value=model, fix="Fetch the release again.")
     options = onnxruntime.SessionOptions()

@@ -8,18 +8,61 @@ not pass, it is deleted and one is built.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eyebright_common.errors import InputError, ReleaseError
+import numpy as np
+
+from eyebright_common.errors import EyebrightError, InputError, ReleaseError
 from eyebright_common.release import read_release
-from eyebright_common.release.engines import EngineUpload, check_engine_upload
+from eyebright_common.release.engines import EngineKey, EngineUpload, check_engine_upload
 from eyebright_edge.runtime.board.tensorrt_worker.onnx_weights import outline
 from eyebright_edge.runtime.engine_cache import CachedEngine, EngineCache
-from eyebright_edge.runtime.settings import RuntimeSettings
-from eyebright_edge.runtime.tensorrt import TensorRtRuntime, engine_key
+from eyebright_edge.runtime.golden import golden_for
+from eyebright_edge.runtime.settings import GPU_NODES, RuntimeSettings
+from eyebright_edge.runtime.tensorrt import TensorRtRuntime, engine_key, probe_tensorrt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WantedEngine:
+    """An engine that this machine would have to build.
+
+    Attributes:
+        key: What it is made from and for.
+        probed: What ``probe_tensorrt`` found here.
+    """
+
+    key: EngineKey
+    probed: Mapping[str, Any]
+
+
+def wanted_engine(
+    folder: Path, settings: RuntimeSettings, *, gpu_nodes: Iterable[Path] = GPU_NODES
+) -> WantedEngine | None:
+    """Return the engine that a release needs here and that is not here; None where TensorRT would not be used.
+
+    Args:
+        folder: The release's folder.
+        settings: How this unit computes.
+        gpu_nodes: Device files of which one exists where there is an NVIDIA GPU.
+
+    Raises:
+        EyebrightError: the release cannot be read.
+    """
+    tried = settings.choice == "tensorrt" or (settings.choice == "auto" and any(node.exists() for node in gpu_nodes))
+    if not tried:
+        return None
+    release = read_release(folder)
+    try:
+        probed = probe_tensorrt(settings)
+    except EyebrightError:
+        return None  # no TensorRT here: whoever opens the runtime says so, and what is used instead
+    key, _ = engine_key(release, settings, probed)
+    known, _ = EngineCache(settings.engines).find(key)
+    return None if known is not None else WantedEngine(key=key, probed=probed)
 
 
 def describe_engine(runtime: TensorRtRuntime, folder: Path, *, builder: str) -> EngineUpload:
@@ -37,6 +80,8 @@ def describe_engine(runtime: TensorRtRuntime, folder: Path, *, builder: str) -> 
     if engine.proof is None or engine.made == "adopted":
         raise InputError("this engine is not this machine's own", value=engine.made, fix="Send one built here.")
     release = read_release(folder)
+    golden = golden_for(runtime.precision, folder, release)
+    logits = np.concatenate([runtime.run(picture[None].astype(np.float32))[0] for picture in golden.inputs])
     return EngineUpload(
         builder=builder,
         task=release.task,
@@ -46,6 +91,8 @@ def describe_engine(runtime: TensorRtRuntime, folder: Path, *, builder: str) -> 
         size_bytes=engine.size_bytes,
         build_seconds=engine.seconds,
         proof=engine.proof,
+        # Seven digits are all that a float32 has, and a third of what Python would write.
+        golden_logits=tuple(tuple(float(f"{value:.7g}") for value in row) for row in logits.tolist()),
     )
 
 

@@ -33,7 +33,7 @@ import numpy.typing as npt
 from eyebright_common.errors import EyebrightError, ImageError, InputError
 from eyebright_common.release import BOTH_EYES, Eye
 from eyebright_edge.agent.home import UnitHome
-from eyebright_edge.records import ForgivingJournal, ForgivingPictures, PictureStore, Visit, VisitJournal
+from eyebright_edge.records import ForgivingJournal, ForgivingPictures, JournalLike, PictureStore, Visit, VisitJournal
 from eyebright_edge.runtime import FloatArray
 from eyebright_edge.screening.advice import REFER_DAYS, RESCREEN_MONTHS
 from eyebright_edge.screening.camera import camera_in_file
@@ -95,6 +95,7 @@ class VisitDesk:
         home: The unit.
         clock: The present time, aware.
         pictures: Where pictures lie.
+        journal: Where the steps of visits are written.
         rules: What the clinic decides.
         unit: The unit's name.
     """
@@ -105,11 +106,12 @@ class VisitDesk:
         *,
         clock: Callable[[], datetime],
         pictures: PictureStore,
+        journal: JournalLike,
         rules: DeskRules | None = None,
         unit: str = "",
     ) -> None:
         self._home, self._unit, self._rules = home, unit, rules or DeskRules()
-        self._journal = ForgivingJournal(home.visits_file)
+        self._journal = ForgivingJournal(journal)
         self._visits = VisitJournal(home.visits_file, clock, journal=self._journal)
         self._pictures = ForgivingPictures(pictures)
         self._opened: dict[str, ServingRelease] = {}

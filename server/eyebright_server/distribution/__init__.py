@@ -1,5 +1,7 @@
 """How signed releases reach units: enrolment, mutual TLS, and files by name and offset.
 
+``authorisation`` says which role may call what; ``engine_uploads`` takes what builders send.
+
 The server is not trusted with what it serves: it holds no offline key, and a unit believes signatures only.
 """
 

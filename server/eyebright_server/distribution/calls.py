@@ -75,7 +75,25 @@ def stream_handler(
     A message is made when the one before has been taken: a caller that reads slowly costs one message of memory, and
     one that does not read at all is cut off in the end.
     """
+    return _streaming(method, answer, longest_s, method.reply.SerializeToString)
 
+
+def packed_stream_handler(
+    method: Method[RequestT, ReplyT],
+    answer: Callable[[RequestT, Context], AsyncIterator[bytes]],
+    *,
+    longest_s: float,
+) -> tuple[str, Any]:
+    """Return the same of a procedure whose messages come packed already: packing is no work for the event loop."""
+    return _streaming(method, answer, longest_s, None)
+
+
+def _streaming(
+    method: Method[RequestT, ReplyT],
+    answer: Callable[[RequestT, Context], AsyncIterator[Any]],
+    longest_s: float,
+    serializer: Callable[[Any], bytes] | None,
+) -> tuple[str, Any]:
     async def handle(request: RequestT, context: Context) -> None:
         try:
             async with asyncio.timeout(longest_s):
@@ -87,6 +105,44 @@ def stream_handler(
             await _refuse(error, method.name, context)
 
     return method.name, grpc.unary_stream_rpc_method_handler(
+        handle, request_deserializer=method.request.FromString, response_serializer=serializer
+    )
+
+
+def upload_handler(
+    method: Method[RequestT, ReplyT],
+    answer: Callable[[AsyncIterator[RequestT], Context], Awaitable[ReplyT]],
+    *,
+    longest_s: float,
+    silence_s: float,
+) -> tuple[str, Any]:
+    """Return name and gRPC handler of a procedure that takes a stream of messages and gives one.
+
+    The next message is taken from the connection when the one before has been dealt with: a caller that sends faster
+    than the disk writes is held back. One that is silent for ``silence_s``, or goes on for ``longest_s``, is cut off.
+    """
+
+    async def heard(requests: AsyncIterator[RequestT]) -> AsyncIterator[RequestT]:
+        coming = aiter(requests)
+        while True:
+            try:
+                async with asyncio.timeout(silence_s):
+                    message = await anext(coming)
+            except StopAsyncIteration:
+                return
+            yield message
+
+    async def handle(requests: AsyncIterator[RequestT], context: Context) -> ReplyT:
+        try:
+            async with asyncio.timeout(longest_s):
+                return await answer(heard(requests), context)
+        except TimeoutError:
+            await context.abort(grpc.StatusCode.DEADLINE_EXCEEDED, "")
+            raise AssertionError("abort raises") from None
+        except Exception as error:
+            await _refuse(error, method.name, context)
+
+    return method.name, grpc.stream_unary_rpc_method_handler(
         handle, request_deserializer=method.request.FromString, response_serializer=method.reply.SerializeToString
     )
 

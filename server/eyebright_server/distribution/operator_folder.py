@@ -1,7 +1,8 @@
 """Everything one operator has, in one folder.
 
 ``server.json`` (where units reach the server), ``ca/`` (the authority), ``keys/`` (signing keys, ``offline/`` to be
-moved to a safe place), ``repository/`` (what is served) and ``records.sqlite``.
+moved to a safe place), ``repository/`` (what is served), ``engines/`` (what builders sent and nobody has signed yet)
+and ``records.sqlite``.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
 from eyebright_common.trust import CertificateAuthority, Invitation, Role, new_invitation, token_hash
 from eyebright_server.records import Records
+from eyebright_server.release.engine_inbox import EngineInbox
 from eyebright_server.release.repository import ReleaseRepository, utc_now
 
 ENROLMENT_PORT = 7441
@@ -81,6 +83,7 @@ class OperatorFolder(Closing):
         authority: The certificate authority.
         repository: The signed repository.
         records: Invitations, participants, reports and ledger.
+        engines: What builders send.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], datetime], passphrase: bytes | None) -> None:
@@ -92,6 +95,7 @@ class OperatorFolder(Closing):
             folder / "repository", folder / "keys", clock=clock, passphrase=passphrase
         )
         self.records = Records.open(self.settings.records_url or folder / "records.sqlite")
+        self.engines = EngineInbox(folder / "engines", self.repository, self.records, clock=clock)
 
     @classmethod
     def create(
@@ -162,8 +166,8 @@ class OperatorFolder(Closing):
         """Return a one-time invitation; only its hash is kept here.
 
         Args:
-            name: Name of the unit or hospital to be.
-            role: Which of the two it is.
+            name: Name of the participant to be.
+            role: What it will be.
             validity: How long the invitation can be used.
             addresses: Where the server is reached, when not as configured.
 

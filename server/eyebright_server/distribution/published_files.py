@@ -4,10 +4,14 @@
   folder, is absolute or is strangely encoded is simply not in the index.
 * Links are not indexed. Of the metadata only the specification's names are: a temporary file is nobody's.
 * The index is made anew when the timestamp file has changed, since every publication ends by replacing it.
+* A target is sent as messages that are packed here, in a worker thread: the event loop hands bytes on. The checksum of
+  a piece is computed once for all who fetch it, since a published file never changes; what a disk spoils later is
+  found by the receiver, who computes it.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from pathlib import Path
@@ -16,7 +20,9 @@ from eyebright_common.errors import InputError, NotPublished
 from eyebright_common.wire import CHUNK_BYTES
 from eyebright_common.wire.distribution_pb2 import TargetChunk
 
-READ_AHEAD = 8  # 2 MiB for every download in progress
+READ_AHEAD = 4  # pieces; twice as many, 2 MiB, for every download in progress: some are sent while some are read
+# Number and kind of the field ``data``, as it stands on the wire: (number << 3) | length-delimited.
+_DATA_TAG = bytes([TargetChunk.DESCRIPTOR.fields_by_name["data"].number << 3 | 2])
 _METADATA_NAME = re.compile(r"timestamp\.json|[1-9][0-9]{0,9}\.(root|snapshot|targets|students|teachers)\.json")
 _TARGET_NAME = re.compile(r"(.+/)?[0-9a-f]{64}\.[^/]+")
 
@@ -77,20 +83,57 @@ class PublishedFiles:
             self._seen = seen
 
 
-def read_ahead(path: Path, offset: int, total: int) -> list[TargetChunk]:
-    """Return the next few chunks of a file from ``offset`` on, at least one, each with its checksum.
+class Pieces:
+    """Reads targets piece by piece, packed as ``TargetChunk`` messages; its methods block.
 
-    A few at once: going to a worker thread and back costs as much as sending a chunk.
+    Args:
+        files: For how many files checksums are remembered, 4 bytes for every 256 KiB.
     """
-    chunks: list[TargetChunk] = []
-    with path.open("rb") as file:
-        file.seek(offset)
-        for _ in range(READ_AHEAD):
-            data = file.read(CHUNK_BYTES)
-            if data or not chunks:
-                chunks.append(TargetChunk(offset=offset, data=data, crc32=zlib.crc32(data), total_bytes=total))
-            offset += len(data)
-    return chunks
+
+    def __init__(self, *, files: int = 256) -> None:
+        self._files = files
+        self._checksums: dict[tuple[Path, int, int], dict[int, int]] = {}
+
+    def read_ahead(self, path: Path, offset: int, total: int) -> tuple[list[bytes], int]:
+        """Return the next few messages of a file from ``offset`` on, at least one, and where they end.
+
+        A few at once: going to a worker thread and back costs as much as sending one. Pieces end at multiples of
+        256 KiB, wherever the first of them begins.
+        """
+        messages: list[bytes] = []
+        with path.open("rb", buffering=0) as file:
+            known = self._known(path, file.fileno())
+            file.seek(offset)
+            for _ in range(READ_AHEAD):
+                data = file.read(CHUNK_BYTES - offset % CHUNK_BYTES)
+                if not data and messages:
+                    break
+                if offset % CHUNK_BYTES or (crc32 := known.get(offset)) is None:
+                    crc32 = zlib.crc32(data)
+                    if offset % CHUNK_BYTES == 0:
+                        known[offset] = crc32
+                messages.append(_packed(offset, data, crc32, total))
+                offset += len(data)
+                if offset >= total:
+                    break
+        return messages, offset
+
+    def _known(self, path: Path, descriptor: int) -> dict[int, int]:
+        stat = os.fstat(descriptor)
+        if len(self._checksums) >= self._files:
+            self._checksums.clear()
+        return self._checksums.setdefault((path, stat.st_mtime_ns, stat.st_size), {})
+
+
+def _packed(offset: int, data: bytes, crc32: int, total: int) -> bytes:
+    # A message is the concatenation of its fields in any order: its bytes are copied once, here.
+    rest = TargetChunk(offset=offset, crc32=crc32, total_bytes=total).SerializeToString()
+    length, varint = len(data), bytearray()
+    while length > 0x7F:
+        varint.append(length & 0x7F | 0x80)
+        length >>= 7
+    varint.append(length)
+    return b"".join((rest, _DATA_TAG, varint, data))
 
 
 def _index(folder: Path, pattern: re.Pattern[str]) -> dict[str, Path]:

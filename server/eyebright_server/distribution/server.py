@@ -24,6 +24,7 @@ from eyebright_common.trust import Credentials
 from eyebright_common.trust.authority import PARTICIPANT_VALIDITY
 from eyebright_server.distribution.bulletin import Bulletin
 from eyebright_server.distribution.calls import Handler
+from eyebright_server.distribution.engine_uploads import EngineUploads
 from eyebright_server.distribution.limits import Rate
 from eyebright_server.distribution.operator_folder import OperatorFolder, ServerAddresses
 from eyebright_server.distribution.published_files import PublishedFiles
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 RENEW_EVERY_S = 3600.0
 RENEW_UNLESS_VALID_FOR = timedelta(hours=12)
 MOST_CALLS = 8192  # most of them watchers, who cost a connection and next to nothing else
+# Of requests; replies are not limited by this. Who has no certificate yet sends little; a builder a piece of an engine.
+LARGEST_REQUEST_BYTES, LARGEST_UPLOAD_MESSAGE_BYTES = 64 * 1024, 320 * 1024
 _STOP_GRACE_S = 1.0
 
 
@@ -83,8 +86,9 @@ class DistributionServer:
         )
         files = PublishedFiles(operator.repository.folder)
         self._bulletin = Bulletin(operator.repository.folder)
+        engines = EngineUploads(operator.engines)
         distribution = DistributionService(
-            operator.records, certificates, files, self._bulletin, rate=distribution_rate
+            operator.records, certificates, files, self._bulletin, engines, rate=distribution_rate
         )
         self._handlers = (enrolment.handler(), distribution.handler())
         self._servers: list[grpc.aio.Server] = []
@@ -98,9 +102,9 @@ class DistributionServer:
         """
         operator = self._operator
         tls = operator.authority.issue_server([*operator.settings.hosts, self._host], now=operator.clock())
-        enrolment = self._listen(self._handlers[0], self._ports[0], _server_credentials(tls))
+        enrolment = self._listen(self._handlers[0], self._ports[0], _server_credentials(tls), LARGEST_REQUEST_BYTES)
         mutual = _server_credentials(tls, clients_of=operator.authority.certificate_pem)
-        distribution = self._listen(self._handlers[1], self._ports[1], mutual)
+        distribution = self._listen(self._handlers[1], self._ports[1], mutual, LARGEST_UPLOAD_MESSAGE_BYTES)
         for server in self._servers:
             await server.start()
         self._tasks = [asyncio.create_task(work) for work in (self._keep_fresh(), self._bulletin.keep_looking())]
@@ -116,8 +120,9 @@ class DistributionServer:
         """Serve until stopped."""
         await asyncio.gather(*(server.wait_for_termination() for server in self._servers))
 
-    def _listen(self, handler: Handler, port: int, tls: grpc.ServerCredentials) -> int:
-        server = grpc.aio.server(options=_OPTIONS, maximum_concurrent_rpcs=MOST_CALLS)
+    def _listen(self, handler: Handler, port: int, tls: grpc.ServerCredentials, largest_bytes: int) -> int:
+        options = [*_OPTIONS, ("grpc.max_receive_message_length", largest_bytes)]
+        server = grpc.aio.server(options=options, maximum_concurrent_rpcs=MOST_CALLS)
         server.add_generic_rpc_handlers((handler,))
         try:
             bound = server.add_secure_port(f"{self._host}:{port}", tls)
@@ -226,7 +231,6 @@ def _port_taken(host: str, port: int) -> WireError:
 
 
 _OPTIONS: Sequence[tuple[str, int]] = (
-    ("grpc.max_receive_message_length", 64 * 1024),  # requests are small; replies are not limited by this
     ("grpc.max_metadata_size", 8 * 1024),
     ("grpc.max_concurrent_streams", 64),
     ("grpc.max_connection_idle_ms", 300_000),

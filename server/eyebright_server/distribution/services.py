@@ -14,7 +14,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
 
-from eyebright_common.errors import InputError, TrustError
+from eyebright_common.errors import InputError
 from eyebright_common.trust import (
     CertificateAuthority,
     IssuedCertificate,
@@ -33,31 +33,36 @@ from eyebright_common.wire.methods import (
     FETCH_TARGET,
     GET_METADATA,
     LEAVE,
+    OFFER_ENGINE,
     RENEW,
     REPORT,
+    SEND_ENGINE,
     WATCH,
 )
+from eyebright_server.distribution.authorisation import require_role, require_target
 from eyebright_server.distribution.bulletin import Bulletin
 from eyebright_server.distribution.calls import (
     Context,
     Handler,
+    packed_stream_handler,
     peer_host,
     peer_identity,
     service,
     stream_handler,
     unary_handler,
+    upload_handler,
 )
+from eyebright_server.distribution.engine_uploads import EngineUploads
 from eyebright_server.distribution.limits import Places, Rate, RateLimiter
-from eyebright_server.distribution.published_files import PublishedFiles, read_ahead
+from eyebright_server.distribution.published_files import Pieces, PublishedFiles
 from eyebright_server.records import Records
 from eyebright_server.superlink.registrations import register_node
 
 ENROLMENT_RATE = Rate(burst=20, per_second=0.5)
 DISTRIBUTION_RATE = Rate(burst=200, per_second=10)
 LONGEST_NAME = 512
-TEACHERS = "teachers/"
 TARGETS_EACH, WATCHES_EACH = 4, 2
-LONGEST_TARGET_S, LONGEST_WATCH_S = 900.0, 7200.0
+LONGEST_TARGET_S, LONGEST_WATCH_S, LONGEST_UPLOAD_S, LONGEST_SILENCE_S = 900.0, 7200.0, 1800.0, 60.0
 
 
 class Certificates:
@@ -130,7 +135,7 @@ class EnrolmentService:
 
 
 class DistributionService:
-    """Serves metadata and targets to units, and listens to their reports."""
+    """Serves metadata and targets to units, listens to their reports, and takes builders' engines."""
 
     def __init__(
         self,
@@ -138,13 +143,16 @@ class DistributionService:
         certificates: Certificates,
         files: PublishedFiles,
         bulletin: Bulletin,
+        engines: EngineUploads,
         *,
         rate: Rate = DISTRIBUTION_RATE,
     ) -> None:
         self._records = records
         self._certificates = certificates
         self._files = files
+        self._pieces = Pieces()
         self._bulletin = bulletin
+        self._engines = engines
         self._limiter = RateLimiter(rate, time.monotonic)
         self._targets_held, self._watches_held = Places(TARGETS_EACH), Places(WATCHES_EACH)
 
@@ -152,36 +160,42 @@ class DistributionService:
         """Return the service for a gRPC server."""
         handlers = [
             unary_handler(GET_METADATA, self._get_metadata),
-            stream_handler(FETCH_TARGET, self._fetch_target, longest_s=LONGEST_TARGET_S),
+            packed_stream_handler(FETCH_TARGET, self._fetch_target, longest_s=LONGEST_TARGET_S),
             stream_handler(WATCH, self._watch, longest_s=LONGEST_WATCH_S),
             unary_handler(REPORT, self._take_report),
             unary_handler(RENEW, self._renew),
+            unary_handler(OFFER_ENGINE, self._offer_engine),
+            upload_handler(SEND_ENGINE, self._send_engine, longest_s=LONGEST_UPLOAD_S, silence_s=LONGEST_SILENCE_S),
             unary_handler(LEAVE, self._leave),
         ]
         return service(DISTRIBUTION_SERVICE, dict(handlers))
 
     async def _get_metadata(self, request: pb.GetMetadataRequest, context: Context) -> pb.GetMetadataReply:
-        peer = self._admitted(context)
-        return pb.GetMetadataReply(data=await asyncio.to_thread(self._authorised_metadata, peer, request.name))
+        await self._admitted(context, GET_METADATA.name)
+        return pb.GetMetadataReply(data=await asyncio.to_thread(self._files.metadata, _short(request.name)))
 
-    async def _fetch_target(self, request: pb.FetchTargetRequest, context: Context) -> AsyncIterator[pb.TargetChunk]:
-        peer = self._admitted(context)
-        await asyncio.to_thread(self._authorise, peer)
-        if (peer.role is Role.HOSPITAL) is not request.path.startswith(TEACHERS):
-            raise TrustError("teachers are for hospitals, and hospitals fetch nothing else", value=peer.uri)
+    async def _fetch_target(self, request: pb.FetchTargetRequest, context: Context) -> AsyncIterator[bytes]:
+        peer = await self._admitted(context, FETCH_TARGET.name)
+        require_target(peer, request.path)
         path, total = await asyncio.to_thread(self._files.target, _short(request.path), request.offset)
         with self._targets_held.one(peer.uri):
-            offset = request.offset
-            while True:
-                for chunk in await asyncio.to_thread(read_ahead, path, offset, total):
-                    yield chunk
-                    offset += len(chunk.data)
-                    if not chunk.data or offset >= total:
-                        return
+            messages, offset = await asyncio.to_thread(self._pieces.read_ahead, path, request.offset, total)
+            while offset < total:
+                # The next are read while these are sent; a file that ended early is sent as far as it goes.
+                reading = asyncio.create_task(asyncio.to_thread(self._pieces.read_ahead, path, offset, total))
+                try:
+                    for message in messages:
+                        yield message
+                finally:
+                    (messages, after) = await reading
+                if after == offset:
+                    break
+                offset = after
+            for message in messages:
+                yield message
 
     async def _watch(self, request: pb.WatchRequest, context: Context) -> AsyncIterator[pb.WatchReply]:
-        peer = self._admitted(context)
-        await asyncio.to_thread(self._authorise, peer)
+        peer = await self._admitted(context, WATCH.name)
         with self._watches_held.one(peer.uri):
             mark = _short(request.mark)
             while True:
@@ -190,45 +204,44 @@ class DistributionService:
                 yield pb.WatchReply(mark=mark)
 
     async def _take_report(self, request: pb.ReportRequest, context: Context) -> pb.ReportReply:
-        peer = self._admitted(context)
+        peer = await self._admitted(context, REPORT.name)
         await asyncio.to_thread(self._keep_report, peer, request.status_json)
         return pb.ReportReply()
 
     async def _renew(self, request: pb.RenewRequest, context: Context) -> pb.RenewReply:
-        peer = self._admitted(context)
+        peer = await self._admitted(context, RENEW.name)
         return pb.RenewReply(
             certificate_pem=await asyncio.to_thread(self._renewed, peer, request.certificate_request_pem)
         )
 
     async def _leave(self, request: pb.LeaveRequest, context: Context) -> pb.LeaveReply:
-        peer = self._admitted(context)
-        await asyncio.to_thread(self._withdraw, peer)
+        peer = await self._admitted(context, LEAVE.name)
+        await asyncio.to_thread(lambda: self._records.revoke(peer.name, now=self._certificates.clock(), role=peer.role))
         return pb.LeaveReply()
 
-    def _admitted(self, context: Context) -> PeerIdentity:
+    async def _offer_engine(self, request: pb.OfferEngineRequest, context: Context) -> pb.OfferEngineReply:
+        peer = await self._admitted(context, OFFER_ENGINE.name)
+        return await self._engines.offer(peer, request)
+
+    async def _send_engine(self, chunks: AsyncIterator[pb.EngineChunk], context: Context) -> pb.SendEngineReply:
+        peer = await self._admitted(context, SEND_ENGINE.name)
+        return await self._engines.receive(peer, chunks)
+
+    async def _admitted(self, context: Context, method: str) -> PeerIdentity:
+        """Return who calls, when it may call ``method``, not too often, with a certificate in force."""
         peer = peer_identity(context)
         self._limiter.spend(peer.uri)
+        require_role(peer, method)
+        await asyncio.to_thread(self._authorise, peer)
         return peer
 
     def _authorise(self, peer: PeerIdentity) -> None:
-        # Units and hospitals read the same signed metadata; a certificate of another role is refused.
-        role = Role.HOSPITAL if peer.role is Role.HOSPITAL else Role.UNIT
-        self._records.authorise(peer, role=role, now=self._certificates.clock())
-
-    def _withdraw(self, peer: PeerIdentity) -> None:
-        self._authorise(peer)
-        self._records.revoke(peer.name, now=self._certificates.clock(), role=peer.role)
-
-    def _authorised_metadata(self, peer: PeerIdentity, name: str) -> bytes:
-        self._authorise(peer)
-        return self._files.metadata(_short(name))
+        self._records.authorise(peer, role=peer.role, now=self._certificates.clock())
 
     def _keep_report(self, peer: PeerIdentity, status_json: str) -> None:
-        self._records.authorise(peer, role=Role.UNIT, now=self._certificates.clock())
         self._records.keep_report(peer.name, read_report(status_json), now=self._certificates.clock())
 
     def _renewed(self, peer: PeerIdentity, request_pem: bytes) -> bytes:
-        self._authorise(peer)
         return self._records.renew(
             peer,
             key_digest=public_key_digest(requested_key(request_pem)),

@@ -8,6 +8,6 @@
 
 from eyebright_server.fleet.ledger_state import RolloutState, current_rollout, rollout_history
 from eyebright_server.fleet.operations import Fleet
-from eyebright_server.fleet.watching import Observation, Rate, observe
+from eyebright_server.fleet.watching import Observation, Rate, Shadow, observe
 
-__all__ = ["Fleet", "Observation", "Rate", "RolloutState", "current_rollout", "observe", "rollout_history"]
+__all__ = ["Fleet", "Observation", "Rate", "RolloutState", "Shadow", "current_rollout", "observe", "rollout_history"]

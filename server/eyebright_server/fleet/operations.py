@@ -21,7 +21,7 @@ from pathlib import Path
 from eyebright_common.errors import InputError, ReleaseError, TrustError
 from eyebright_common.release.rollout import Ring, Rollout
 from eyebright_common.wire import UnitStatus
-from eyebright_server.fleet.ledger_state import PREFIX, RolloutState, Step, current_rollout
+from eyebright_server.fleet.ledger_state import PREFIX, RolloutState, Step, current_rollout, rollout_history
 from eyebright_server.fleet.watching import Observation, observe
 from eyebright_server.records import Records
 from eyebright_server.release.repository import ReleaseRepository
@@ -51,7 +51,28 @@ class Fleet:
         Raises:
             InputError: there is none.
         """
-        return observe(self._required(task).rollout, self._reports())
+        return observe(self.required(task).rollout, self._reports())
+
+    def held(self, task: str) -> tuple[str, ...]:
+        """Return why the next ring must not open yet, in words; empty when it may, and when there is none to open.
+
+        Raises:
+            InputError: there is no rollout.
+        """
+        state = self.required(task)
+        return tuple(self._held(state)) if state.rollout.state == "open" else ()
+
+    def history(self, task: str) -> list[RolloutState]:
+        """Return what happened to the rollouts of a task, oldest first."""
+        return rollout_history(self._records.ledger(kind=PREFIX), task)
+
+    def is_signed(self, task: str) -> bool:
+        """Whether units can read what is in force; not before a pause without keys was signed.
+
+        Raises:
+            InputError: there is no rollout.
+        """
+        return self.required(task).rollout.target in self._repository.targets()
 
     def start(self, task: str, *, version: str, before: str | None, rings: tuple[Ring, ...], by: str) -> RolloutState:
         """Begin a rollout of a release that is, or is about to be, published; its first ring is open.
@@ -94,7 +115,7 @@ class Fleet:
             ReleaseError: the rollout is paused or over, or a rule holds it and nobody insists.
             TrustError: the offline keys are not here.
         """
-        state = self._required(task)
+        state = self.required(task)
         rollout = state.rollout
         if rollout.state != "open":
             fix = "Resume it first." if rollout.state == "paused" else "Publish the next release."
@@ -115,9 +136,10 @@ class Fleet:
         Raises:
             ReleaseError: it is not open.
         """
-        rollout = self._required(task).rollout
+        rollout = self.required(task).rollout
         if rollout.state != "open":
-            raise ReleaseError(f"the rollout is {rollout.state}", value=f"release {rollout.version}")
+            fix = "It stays so." if rollout.state == "paused" else "To go back: eyebright server release rollback"
+            raise ReleaseError(f"the rollout is {rollout.state}", value=f"release {rollout.version}", fix=fix)
         state = self._written(_next(rollout, state="paused"), step, by=by, reason=reason)
         try:
             self._sign(state.rollout)
@@ -127,7 +149,7 @@ class Fleet:
 
     def watch(self, task: str) -> tuple[Observation, RolloutState | None]:
         """Look at the rates; stop the rollout when one is outside its limits. Return both."""
-        seen, state = self.observe(task), self._required(task)
+        seen, state = self.observe(task), self.required(task)
         if not seen.outside or state.rollout.state != "open":
             return seen, None
         reason = "; ".join(f"{rate.name} {rate.value:.3f} of {rate.n}" for rate in seen.outside)
@@ -140,9 +162,12 @@ class Fleet:
             ReleaseError: it is not paused.
             TrustError: the offline keys are not here.
         """
-        rollout = self._required(task).rollout
+        rollout = self.required(task).rollout
         if rollout.state != "paused":
-            raise ReleaseError(f"the rollout is {rollout.state}, not paused", value=f"release {rollout.version}")
+            fix = "See: eyebright server release status"
+            raise ReleaseError(
+                f"the rollout is {rollout.state}, not paused", value=f"release {rollout.version}", fix=fix
+            )
         return self._take(_next(rollout, state="open"), "resumed", by=by, reason=reason)
 
     def everybody(self, task: str, *, version: str, before: str | None, by: str) -> RolloutState:
@@ -175,17 +200,26 @@ class Fleet:
             state="done",
         )
 
-    def sync(self, task: str) -> None:
-        """Sign what the ledger says, if it is not signed yet; for a process that was killed, or had no keys.
+    def sync(self, task: str) -> bool:
+        """Sign what the ledger says, if it is not signed yet; return whether that was to be done.
+
+        For a process that was killed, or had no keys.
 
         Raises:
             TrustError: the offline keys are not here.
         """
         state = self.current(task)
-        if state is not None:
-            self._sign(state.rollout)
+        if state is None or self.is_signed(task):
+            return False
+        self._sign(state.rollout)
+        return True
 
-    def _required(self, task: str) -> RolloutState:
+    def required(self, task: str) -> RolloutState:
+        """Return what is in force for a task.
+
+        Raises:
+            InputError: there never was a rollout.
+        """
         state = self.current(task)
         if state is None:
             raise InputError("there is no rollout of this task", value=task, fix="Publish a release with --staged.")

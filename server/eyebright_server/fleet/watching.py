@@ -46,6 +46,21 @@ class Rate:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Shadow:
+    """How often the release, run unseen, gave the word that was shown; it is shown to people and stops nothing.
+
+    Attributes:
+        units: Units whose trial is over and that tell.
+        compared: On how many visits.
+        agreed: On how many of them both gave the same word.
+    """
+
+    units: int
+    compared: int
+    agreed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observation:
     """What the reports say of a rollout.
 
@@ -54,12 +69,14 @@ class Observation:
         running: Those of them that serve the release.
         patients: Patients they have seen with it.
         rates: Each watched rate.
+        shadow: What units of a shadow ring tell.
     """
 
     units: int
     running: int
     patients: int
     rates: tuple[Rate, ...]
+    shadow: Shadow
 
     @property
     def outside(self) -> tuple[Rate, ...]:
@@ -94,7 +111,13 @@ def observe(rollout: Rollout, reports: Mapping[str, UnitStatus]) -> Observation:
         running=len(running),
         patients=sum(map(_patients, running)),
         rates=tuple(rates[rule.name] for rule in STOP_RULES),
+        shadow=_shadow(rollout, inside),
     )
+
+
+def _shadow(rollout: Rollout, units: Sequence[UnitStatus]) -> Shadow:
+    told = [status.shadow for status in units if status.shadow and status.shadow.version == rollout.version]
+    return Shadow(units=len(told), compared=sum(one.compared for one in told), agreed=sum(one.agreed for one in told))
 
 
 def _golden(units: Sequence[UnitStatus]) -> Rate:

@@ -10,7 +10,9 @@
   asks for, ``evaluate_command`` prints.
 * ``auditing.audit_data`` asks of any data whether its labels can be told without looking at the retina;
   ``audit_command`` prints. ``evaluation_page`` writes either as a page.
-* ``repository.ReleaseRepository`` signs and publishes release folders.
+* ``repository.ReleaseRepository`` signs and publishes release folders; ``key_keeping`` is what it does with its keys.
+* ``engine_inbox.EngineInbox`` takes and checks the engines of builders, for a person to sign (``engine_command``).
+* ``rollout_command`` prints what the ``fleet`` does ring by ring.
 
 Import the module you need: this file imports none, because the commands that sign must not wait for a runtime, and the
 ones that check a release must not wait for torch.

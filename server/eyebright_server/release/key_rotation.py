@@ -7,6 +7,8 @@
   between the two writes are refused once.
 * Students, teachers: the targets metadata names the new keys, the role is signed by them, and both come into force with
   one timestamp.
+* All keys of a role at once, for the day on which all of them are lost: whoever names the role's keys is enough for it.
+  Not of the root, which nobody names.
 * A retired key's file is deleted last. A power cut before that leaves an unused file, never a role nobody can sign for.
 * New snapshot and timestamp keys also heal a fast-forward: units drop what the retired keys signed (5.3.11).
 """
@@ -26,6 +28,7 @@ from eyebright_server.release.role_keys import ONLINE_KEYS, ROLES, RoleKeys, del
 from eyebright_server.release.signed_metadata import DELEGATED, InForce, MetadataFolder
 
 Signers: TypeAlias = Mapping[str, list[CryptoSigner]]
+Retired: TypeAlias = Mapping[str, tuple[str, ...]]
 
 
 def named_key(places: tuple[KeyPlace, ...], keyid: str, role: str | None = None) -> str:
@@ -61,7 +64,22 @@ class KeyRotation:
         """
         self.keys.ring(role)  # refuses what is no role
         now = self.metadata.in_force()
-        return self._replace({role: self._to_retire(role, keyid, now)}, now)[role]
+        return self._replace({role: (self._to_retire(role, keyid, now),)}, now)[role][0]
+
+    def rotate_all(self, role: str) -> tuple[str, ...]:
+        """Replace every key of ``role`` by a fresh one, even when all of them are lost; return the new ids.
+
+        Raises:
+            TrustError: no such role, it is the root, or too few keys of whoever names its keys are here.
+        """
+        self.keys.ring(role)
+        if role == "root":
+            fix = "Replace them one at a time, with two of the others here."
+            raise TrustError("the keys of the root cannot be replaced all at once", fix=fix)
+        now = self.metadata.in_force()
+        return self._replace({role: tuple(place.keyid for place in self.keys.places(now) if place.role == role)}, now)[
+            role
+        ]
 
     def rotate_online(self) -> dict[str, str]:
         """Replace the snapshot and the timestamp key at once, even when both are lost; return the new ids by role.
@@ -70,17 +88,22 @@ class KeyRotation:
             TrustError: too few root keys are here.
         """
         now = self.metadata.in_force()
-        return self._replace({role: self._to_retire(role, None, now) for role in ONLINE_KEYS}, now)
+        fresh = self._replace({role: (self._to_retire(role, None, now),) for role in ONLINE_KEYS}, now)
+        return {role: keyids[0] for role, keyids in fresh.items()}
 
-    def _replace(self, retired: dict[str, str], now: InForce) -> dict[str, str]:
-        for role, keyid in retired.items():
-            self._require_signers(role, now, without=keyid, coming=1)
+    def _replace(self, retired: Retired, now: InForce) -> dict[str, tuple[str, ...]]:
+        for role, keyids in retired.items():
+            self._require_signers(role, now, without=keyids, coming=len(keyids))
         self._require_online(now, besides=set(retired))
-        fresh = {role: self.keys.ring(role).new_key(role) for role in retired}
+        fresh = {role: [self.keys.ring(role).new_key(role) for _ in keyids] for role, keyids in retired.items()}
         self._change(retired, now, fresh=fresh)
-        for role, keyid in retired.items():
-            self.keys.ring(role).drop_key(role, keyid)
-        return {role: key.keyid for role, key in fresh.items()}
+        self._drop(retired)
+        return {role: tuple(key.keyid for key in keys) for role, keys in fresh.items()}
+
+    def _drop(self, retired: Retired) -> None:
+        for role, keyids in retired.items():
+            for keyid in keyids:
+                self.keys.ring(role).drop_key(role, keyid)
 
     def revoke(self, keyid: str) -> tuple[str, ...]:
         """Take a key out of every role, without a successor; return these roles.
@@ -100,11 +123,11 @@ class KeyRotation:
                     value=f"{len(named.keyids) - 1} of {named.threshold}",
                     fix=f"Replace the key instead: eyebright server key rotate DIR {role} --key {retired[:12]}",
                 )
-            self._require_signers(role, now, without=retired)
+            self._require_signers(role, now, without=(retired,))
         self._require_online(now, besides=roles)
-        self._change(dict.fromkeys(roles, retired), now)
-        for role in roles:
-            self.keys.ring(role).drop_key(role, retired)
+        gone = dict.fromkeys(roles, (retired,))
+        self._change(gone, now)
+        self._drop(gone)
         return tuple(sorted(roles))
 
     def _to_retire(self, role: str, keyid: str | None, now: InForce) -> str:
@@ -114,16 +137,16 @@ class KeyRotation:
         # A key that is not here is more likely the reason than one that is.
         return next((place.keyid for place in places if not place.here), places[0].keyid)
 
-    def _require_signers(self, role: str, now: InForce, *, without: str, coming: int = 0) -> None:
+    def _require_signers(self, role: str, now: InForce, *, without: tuple[str, ...], coming: int = 0) -> None:
         # Before anything is made: whoever names the role's keys must be able to sign, and the role afterwards too.
         self.keys.signers("targets" if role in DELEGATED else "root", now)
         threshold = delegator(role, now).get_delegated_role(role).threshold
-        left = [s for s in self.keys.signers_here(role, now) if s.public_key.keyid != without]
+        left = [s for s in self.keys.signers_here(role, now) if s.public_key.keyid not in without]
         if len(left) + coming < threshold:
             raise TrustError(
                 f"too few keys would be left here to sign {role} metadata",
                 value=f"{len(left) + coming} of {threshold}",
-                fix="Bring the other keys of this role.",
+                fix=f"Bring the other keys of this role; if all are lost: eyebright server key rotate DIR {role} --all",
             )
 
     def _require_online(self, now: InForce, *, besides: set[str]) -> None:
@@ -134,13 +157,14 @@ class KeyRotation:
                     f"the {role} key is not here either", fix="Replace both: eyebright server key rotate DIR online"
                 )
 
-    def _change(self, retired: Mapping[str, str], now: InForce, *, fresh: Mapping[str, Key] | None = None) -> None:
+    def _change(self, retired: Retired, now: InForce, *, fresh: Mapping[str, list[Key]] | None = None) -> None:
         before = {role: self.keys.signers_here(role, now) for role in ROLES}
         roles = set(retired)
-        for role, keyid in retired.items():
-            if fresh is not None:
-                delegator(role, now).add_key(fresh[role], role)
-            delegator(role, now).revoke_key(keyid, role)
+        for role, keyids in retired.items():
+            for key in fresh[role] if fresh is not None else ():
+                delegator(role, now).add_key(key, role)
+            for keyid in keyids:
+                delegator(role, now).revoke_key(keyid, role)
         if delegated := roles & set(DELEGATED):
             involved = ("targets", *delegated, *ONLINE_KEYS)
             self._rewrite({"targets", *delegated}, now, {role: self.keys.signers(role, now) for role in involved})

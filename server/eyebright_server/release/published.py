@@ -2,6 +2,7 @@
 
 * ``checkout`` copies a release out of the signed repository, where its files carry their digests in their names, into
   the operator's ``releases`` folder. It is what the next candidate is compared with.
+* ``read_published`` reads a release's description and golden cases where they are served, for judging an engine.
 * ``release_again`` is how one goes back: the old files under a new, higher version, since no version ever goes down.
   Model, golden cases, threshold and gate report are the old release's; its description says which release it is.
 """
@@ -14,10 +15,21 @@ from pathlib import Path
 from eyebright_common.digests import sha256_of
 from eyebright_common.durable import move_into_place, write_bytes
 from eyebright_common.errors import ReleaseError
-from eyebright_common.release import CARD_FILE, RELEASE_FILE, Release, describe_artefact, read_release
+from eyebright_common.release import (
+    CARD_FILE,
+    GOLDEN_FILE,
+    RELEASE_FILE,
+    GoldenCases,
+    Release,
+    describe_artefact,
+    load_golden,
+    parse_release,
+    read_release,
+)
 from eyebright_common.tasks import get_task
-from eyebright_common.trust import AvailableRelease
+from eyebright_common.trust import AvailableRelease, target_name
 from eyebright_server.release.change_documents import modifications
+from eyebright_server.release.repository import ReleaseRepository
 
 
 def checkout(repository: Path, release: AvailableRelease, releases: Path) -> Path:
@@ -46,6 +58,20 @@ def checkout(repository: Path, release: AvailableRelease, releases: Path) -> Pat
         )
     read_release(folder)
     return folder
+
+
+def read_published(repository: ReleaseRepository, task: str, version: str) -> tuple[Release, GoldenCases]:
+    """Return the description and the golden cases of a published release, compared with what was signed.
+
+    Raises:
+        ReleaseError: no such release is published, or its files are not what was signed.
+    """
+    names = [target_name(task, version, file) for file in (RELEASE_FILE, GOLDEN_FILE)]
+    if not any((each.task, each.version) == (task, version) for each in repository.releases()):
+        fix = "Update the unit, and build for the release that it then has."
+        raise ReleaseError("no such release is published", value=f"{task} {version}", fix=fix)
+    described, golden = (repository.target_file(name) for name in names)
+    return parse_release(described.read_bytes(), source=f"{task} {version}"), load_golden(golden)
 
 
 def release_again(old: Path, out: Path, *, version: str, parent: str) -> Path:

@@ -1,4 +1,4 @@
-"""``eyebright server release``: build, gate, publish, promote, pause, resume, watch, rollback, list, export, count."""
+"""``eyebright server release``: build, gate, publish, rollback, list, export, count; the rings: ``rollout_command``."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ from rich.table import Table
 from eyebright_common.errors import InputError
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.distribution.passphrase import passphrase
+from eyebright_server.release.engine_command import app as engine_app
+from eyebright_server.release.rollout_command import pause, promote, resume, stated, status, sync, watch
 from eyebright_server.showing import show
 
 if TYPE_CHECKING:
     from eyebright_common.release import GateReport
-    from eyebright_server.fleet import Observation, RolloutState
     from eyebright_server.release.desk import ReleaseDesk
 
 app = typer.Typer(no_args_is_help=True, help="From a finished run to a signed release, ring by ring.")
+app.add_typer(engine_app, name="engine")
 
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 Task = Annotated[str, typer.Argument(help="The screening task, e.g. fundus.")]
@@ -140,58 +142,8 @@ def publish(
     show(as_json, facts, words)
 
 
-@app.command()
-def promote(
-    folder: Folder,
-    task: Task,
-    operator: By = None,
-    insist: Annotated[str | None, typer.Option(help="Open the next ring although a rule holds it; says why.")] = None,
-    as_json: AsJson = False,
-) -> None:
-    """Open the next ring; after the last one the release is for every unit. Needs the offline keys."""
-    with _desk(folder) as desk:
-        state = desk.fleet.promote(task, by=_by(operator), insist=insist)
-    _show_state(as_json, state)
-
-
-@app.command()
-def pause(
-    folder: Folder,
-    task: Task,
-    reason: Annotated[str, typer.Option(help="Why.")],
-    operator: By = None,
-    as_json: AsJson = False,
-) -> None:
-    """Stop the rollout where it is; units that have the release keep it."""
-    with _desk(folder) as desk:
-        state, signed = desk.fleet.pause(task, by=_by(operator), reason=reason)
-    _show_state(as_json, state, *([] if signed else [_UNSIGNED]))
-
-
-@app.command()
-def resume(
-    folder: Folder,
-    task: Task,
-    reason: Annotated[str, typer.Option(help="Why.")],
-    operator: By = None,
-    as_json: AsJson = False,
-) -> None:
-    """Go on with a paused rollout. Needs the offline keys."""
-    with _desk(folder) as desk:
-        state = desk.fleet.resume(task, by=_by(operator), reason=reason)
-    _show_state(as_json, state)
-
-
-@app.command()
-def watch(folder: Folder, task: Task, as_json: AsJson = False) -> None:
-    """Look at what units report; a rate outside its limits stops the rollout (exit 1)."""
-    with _desk(folder) as desk:
-        seen, stopped = desk.fleet.watch(task)
-    show(as_json, _observed(seen), _rates(seen), f"{seen.running} of {seen.units} units run it.")
-    if seen.outside:
-        done = "The rollout is stopped." if stopped else "The rollout was stopped before."
-        show(False, {}, f"Outside its limits: {', '.join(rate.name for rate in seen.outside)}. {done}")
-        raise typer.Exit(1)
+for _command in (promote, pause, resume, watch, status, sync):
+    app.command()(_command)
 
 
 @app.command()
@@ -205,7 +157,7 @@ def rollback(
 ) -> None:
     """Bring an older release back under a new version, for every unit at once. Needs the offline keys."""
     with _desk(folder) as desk:
-        made, old = desk.roll_back(task, to=to, by=_by(operator), reason=reason)
+        made, old = desk.roll_back(task, to=to, by=_by(operator), reason=stated(reason))
     facts = {"task": task, "version": made.version, "again": old, "sha256": made.sha256}
     show(as_json, facts, f"{task} {made.version} is published: the files of release {old}, for every unit.")
 
@@ -232,10 +184,11 @@ def export(
     from eyebright_server.release.exporting import export_repository
 
     with _desk(folder) as desk:
-        files, size = export_repository(desk.operator.repository, to)
+        made = export_repository(desk.operator.repository, to)
         ends = desk.operator.repository.expiries()["timestamp"]
-    facts = {"folder": str(to), "files": files, "size_bytes": size, "until": ends.isoformat()}
-    words = f"{files} files, {size / 1e6:.1f} MB in {to}."
+    counts = {"files": made.files, "written": made.written, "size_bytes": made.size_bytes}
+    facts = {"folder": str(to), **counts, "until": ends.isoformat()}
+    words = f"{made.files} files, {made.size_bytes / 1e6:.1f} MB in {to}; {made.written} of them new."
     show(as_json, facts, words, f"Units take it until {ends:%Y-%m-%d %H:%M} UTC; export again after that.")
 
 
@@ -276,11 +229,6 @@ def count(
     show(as_json, json.loads(evidence.model_dump_json()), words, f"Counts in {out}; nothing else leaves this machine.")
 
 
-_UNSIGNED = (
-    "The offline keys are not here: nothing opens any further, but units learn of it when they are back (`sync`)."
-)
-
-
 def _desk(folder: Path) -> ReleaseDesk:
     from eyebright_server.release.desk import ReleaseDesk
 
@@ -300,31 +248,3 @@ def _by(operator: str | None) -> str:
 def _style(report: GateReport, name: str, blocks: bool) -> str | None:
     forgiven = report.override is not None and name in report.override.rules
     return None if not blocks else "yellow" if forgiven else "bold red"
-
-
-def _show_state(as_json: bool, state: RolloutState, *more: str) -> None:
-    rollout = state.rollout
-    ring = rollout.rings[rollout.opened]
-    words = {
-        "open": f"ring {ring.name} ({rollout.opened + 1} of {len(rollout.rings)}) is open",
-        "paused": f"paused in ring {ring.name}",
-        "done": "for every unit",
-    }[rollout.state]
-    facts = {"rollout": rollout.model_dump(mode="json"), "step": state.step, "since": state.since.isoformat()}
-    show(as_json, facts, f"{rollout.task} {rollout.version}: {words}.", *more)
-
-
-def _observed(seen: Observation) -> dict[str, object]:
-    rates = [
-        {"name": r.name, "value": r.value, "n": r.n, "lower": r.lower, "upper": r.upper, "verdict": r.verdict}
-        for r in seen.rates
-    ]
-    return {"units": seen.units, "running": seen.running, "patients": seen.patients, "rates": rates}
-
-
-def _rates(seen: Observation) -> Table:
-    table = Table("what", "found", "n", "from", "to", "verdict")
-    for rate in seen.rates:
-        figures = ["-" if value is None else f"{value:.3f}" for value in (rate.value, rate.lower, rate.upper)]
-        table.add_row(rate.name, figures[0], str(rate.n), *figures[1:], rate.verdict)
-    return table

@@ -2,6 +2,8 @@
 
 * Every file of the folder is a target; plain files only. ``release.json`` carries a note of task, version and files, so
   that a unit finds a release by what is signed, not by names.
+* Engines that builders made stand beside the release under names of their own (``engine_key_of``); they come and go
+  without changing what the release is.
 * A version is published once. The same bytes again change nothing; other bytes under a published version are refused,
   and so is a version below a published one. Going back is a new, higher version.
 """
@@ -16,6 +18,7 @@ from pathlib import Path
 from tuf.api.metadata import TargetFile
 
 from eyebright_common.errors import InputError, ReleaseError
+from eyebright_common.release.engines import engine_key_of
 from eyebright_common.trust import BUNDLE_FILE, RELEASE_FILE, AvailableRelease, releases_among, target_name
 
 
@@ -77,6 +80,7 @@ class ReleaseTargets:
         prefix = f"{self.folder_name}/"
         known = {name: target for name, target in published.items() if name.startswith(prefix)}
         known.pop(prefix + BUNDLE_FILE, None)  # signed anew it would have other bytes, and say the same
+        known = {name: target for name, target in known.items() if engine_key_of(name.removeprefix(prefix)) is None}
         if known != self.targets:
             raise ReleaseError(
                 "this version is published with other bytes",
@@ -84,6 +88,19 @@ class ReleaseTargets:
                 fix=f"Use a version above {self.release.version}.",
             )
         return True
+
+
+def checked_target(name: str) -> str:
+    """Return ``name`` when it can be that of a single target: no part of a release, unless it is an engine's.
+
+    Raises:
+        ReleaseError: it cannot.
+    """
+    parts = name.split("/")
+    of_release = parts[0] == "releases" and not (len(parts) == 4 and engine_key_of(parts[3]))
+    if of_release or any(part in {"", ".", ".."} for part in parts) or not name.isascii():
+        raise ReleaseError("this cannot be the name of a target", value=name, fix="Use plain names and '/'.")
+    return name
 
 
 def _described(folder: Path, task: str | None, version: str | None) -> tuple[str, str]:
@@ -105,6 +122,8 @@ def _sources(folder: Path, task: str, version: str) -> dict[str, Path]:
             raise ReleaseError(
                 "the name of the model-signing bundle is taken", value=path, fix="Remove it: publishing makes one."
             )
+        if engine_key_of(path.name) is not None:
+            raise ReleaseError("a release holds no engines", value=path, fix="Remove it: builders send them later.")
         if path.is_symlink() or not path.is_file():
             raise ReleaseError("a release holds plain files only", value=path, fix="Remove it and publish again.")
         try:

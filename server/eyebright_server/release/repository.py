@@ -14,7 +14,7 @@ the day on which a key is replaced (``key_rotation``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,14 +27,13 @@ from eyebright_common.errors import ReleaseError, TrustError
 from eyebright_common.trust import (
     BUNDLE_FILE,
     AvailableRelease,
-    KeyPlace,
     Keyring,
     Locations,
     ModelSigner,
     releases_among,
 )
-from eyebright_server.release.key_rotation import KeyRotation, named_key
-from eyebright_server.release.release_targets import ReleaseTargets
+from eyebright_server.release.key_keeping import KeyKeeping
+from eyebright_server.release.release_targets import ReleaseTargets, checked_target
 from eyebright_server.release.role_keys import OFFLINE_KEYS, RoleKeys
 from eyebright_server.release.signed_metadata import (
     DELEGATED,
@@ -62,7 +61,7 @@ class RepositoryOptions(TypedDict, total=False):
     storage: Storage | None
 
 
-class ReleaseRepository:
+class ReleaseRepository(KeyKeeping):
     """The repository of one network; ``create`` makes one, ``open`` verifies and opens one.
 
     Args:
@@ -174,17 +173,69 @@ class ReleaseRepository:
             ReleaseError: the name cannot be a target's, or stands for other bytes already.
             TrustError: as ``publish``.
         """
-        parts = name.split("/")
-        if parts[0] == "releases" or any(part in {"", ".", ".."} for part in parts) or not name.isascii():
-            raise ReleaseError("this cannot be the name of a target", value=name, fix="Use plain names and '/'.")
-        new = TargetFile.from_file(name, str(path), ["sha256"])
+        self.add_targets({name: path})
+
+    def add_targets(self, files: Mapping[str, Path]) -> None:
+        """Sign and publish files that belong together, by target name; all of them under the role of the first.
+
+        Raises:
+            EyebrightError: as ``add_target``.
+        """
+        new = {checked_target(name): TargetFile.from_file(name, str(path), ["sha256"]) for name, path in files.items()}
         with self._metadata.locked():
             now = self._metadata.in_force()
-            known = now.all_targets.get(name)
-            if known is None:
-                self._add(_role_for(name, now.targets), now, {name: new}, {name: path})
-            elif known.hashes != new.hashes:
-                raise ReleaseError("a target of this name has other bytes", value=name, fix="Use another name.")
+            known = now.all_targets
+            for name, target in new.items():
+                if name in known and known[name].hashes != target.hashes:
+                    raise ReleaseError("a target of this name has other bytes", value=name, fix="Use another name.")
+            if not new.keys() <= known.keys():
+                self._add(_role_for(next(iter(new)), now.targets), now, new, dict(files))
+
+    def remove_targets(self, names: Collection[str]) -> None:
+        """Publish no longer what ``add_targets`` published; nobody who follows the metadata fetches it from then on.
+
+        Raises:
+            ReleaseError: a name is no such target's, or none of them is published.
+            TrustError: as ``publish``.
+        """
+        gone = {checked_target(name) for name in names}
+        with self._metadata.locked():
+            now = self._metadata.in_force()
+            roles = [role for role in now.versions if gone & now.of(role).targets.keys()]
+            if not roles:
+                raise ReleaseError("no such target is published", value=", ".join(sorted(gone)), fix="List them first.")
+            signers = {role: self._keys.signers(role, now) for role in roles}
+            for role, by in signers.items():
+                targets = now.of(role)
+                targets.targets = {name: each for name, each in targets.targets.items() if name not in gone}
+                targets.version += 1
+                self._metadata.write_targets(role, targets, by)
+            self._bring_into_force(now)
+
+    def targets(self) -> Mapping[str, TargetFile]:
+        """Return every target that is published, by name.
+
+        Raises:
+            TrustError: the metadata does not verify.
+        """
+        return self._metadata.in_force().all_targets
+
+    def target_file(self, name: str) -> Path:
+        """Return where the bytes of a published target lie, having compared their length and digest.
+
+        Raises:
+            ReleaseError: there is no such target, or its bytes are not those that were signed.
+        """
+        target = self.targets().get(name)
+        if target is None:
+            raise ReleaseError("no such target is published", value=name, fix="List them first.")
+        path = self._targets / target.get_prefixed_paths()[0]
+        try:
+            with path.open("rb") as file:
+                target.verify_length_and_hashes(file)
+        except (OSError, RepositoryError) as error:
+            raise ReleaseError("a published file is not what was signed", value=path, fix="Restore it.") from error
+        return path
 
     def renew_online(self, *, unless_valid_for: timedelta | None = None) -> bool:
         """Sign snapshot and timestamp afresh, without any offline key; return whether that was done.
@@ -246,75 +297,6 @@ class ReleaseRepository:
         """
         latest = self._clock() + within
         return {role: end for role, end in self.expiries().items() if role in OFFLINE_KEYS and end <= latest}
-
-    def key_places(self) -> tuple[KeyPlace, ...]:
-        """Return every key that is named anywhere, and where it lies.
-
-        Raises:
-            TrustError: the metadata does not verify.
-        """
-        return self._keys.places(self._metadata.in_force())
-
-    def place_key(self, keyid: str, uri: str) -> None:
-        """Write down that a key lies at a URI, not in the folder.
-
-        Raises:
-            TrustError: no role names such a key.
-            InputError: the URI's scheme is not supported.
-        """
-        full = named_key(self.key_places(), keyid)
-        Locations.read(self._locations).written(self._locations, full, uri)
-        self._keys.offline.place(full, uri)
-        self._keys.online.place(full, uri)
-
-    def rotate_key(self, role: str, keyid: str | None = None) -> str:
-        """Replace one key of a role by a fresh one; return the id of the new key.
-
-        Args:
-            role: Any role of the repository.
-            keyid: The key to retire; when left out, one that is not here, else the first.
-
-        Raises:
-            TrustError: no such key, or too few keys are here.
-        """
-        with self._metadata.locked():
-            return KeyRotation(metadata=self._metadata, keys=self._keys).rotate(role, keyid)
-
-    def rotate_online_keys(self) -> dict[str, str]:
-        """Replace snapshot and timestamp key at once, even when both are lost; return the new ids by role.
-
-        Raises:
-            TrustError: too few root keys are here.
-        """
-        with self._metadata.locked():
-            return KeyRotation(metadata=self._metadata, keys=self._keys).rotate_online()
-
-    def revoke_key(self, keyid: str) -> tuple[str, ...]:
-        """Take a key out of every role without a successor; return the roles.
-
-        Raises:
-            TrustError: no such key, or a role would fall below its threshold.
-        """
-        with self._metadata.locked():
-            return KeyRotation(metadata=self._metadata, keys=self._keys).revoke(keyid)
-
-    def rotate_models_key(self) -> str:
-        """Replace the key of the model-signing bundles; return the hint by which bundles name the new one.
-
-        Raises:
-            TrustError: the key is not here.
-        """
-        with self._metadata.locked():
-            return self._models.rotate()
-
-    def rotate_root_key(self, keyid: str | None = None) -> int:
-        """Replace one root key by a fresh one; return the version of the new root metadata.
-
-        Raises:
-            TrustError: as ``rotate_key``.
-        """
-        self.rotate_key("root", keyid)
-        return self._metadata.root().version
 
     def _write_first(self) -> None:
         self._models.create()
