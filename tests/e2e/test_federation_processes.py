@@ -85,7 +85,7 @@ def over_superlink(federation: RunningFederation, folder: Path, rules: RoundRule
             participants=participants_of(records),
             checkpoint=folder,
             records=records,
-            deadline_s=150.0,
+            deadline_s=400.0,
             rules=rules,
         )
 

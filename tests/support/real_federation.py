@@ -18,7 +18,7 @@ from eyebright_simulations.federation_demo.demo import RunningFederation
 
 SUPPORT = Path(__file__).resolve().parent
 _NAMED = {"superlink": "flower-superlink", "nginx": "nginx", "supernode": "flower-supernode", "worker": "node.worker"}
-_PATIENCE_S = 240.0
+_PATIENCE_S = 600.0
 
 
 def until(condition: Callable[[], object], what: str) -> None:
@@ -87,7 +87,7 @@ class Rounds:
 
 
 def started(federation: RunningFederation, name: str, *more: object, dying_at: str = "") -> Rounds:
-    words = ["--plan", federation.plan_file, "--deadline-s", 150, *more]
+    words = ["--plan", federation.plan_file, "--deadline-s", 400, *more]
     return Rounds(federation, "start", name, *words, dying_at=dying_at)
 
 
