@@ -42,6 +42,8 @@ app.command()(publish)
 app.command()(up)
 app.command()(publish_teacher)
 
+_LONGEST_INVITATION_H = 24 * 366
+
 Folder = Annotated[Path, typer.Argument(metavar="DIR", help="The operator's folder.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
 
@@ -96,6 +98,9 @@ def invite(
     """Print a one-time invitation: one line to hand over by a safe way."""
     if role is Role.SERVER:
         raise InputError("a server is not invited", fix="Choose unit, hospital, builder or console.")
+    if not 0 < valid_hours <= _LONGEST_INVITATION_H:
+        fix = f"Give hours above 0, at most {_LONGEST_INVITATION_H}."
+        raise InputError("an invitation must be valid for some time", value=f"{valid_hours} hours", fix=fix)
     with _opened(folder) as operator:
         invitation = operator.invite(name, role=role, validity=timedelta(hours=valid_hours))
     text = invitation.encode()

@@ -61,7 +61,7 @@ def plan(
         task=task,
         classes=classes,
         student=student,
-        image_size=image_size or (known.image_size if known else 224),
+        image_size=image_size if image_size is not None else known.image_size if known else 224,
         preprocessing=PREPROCESSING_ID,
         rounds=rounds,
         local_epochs=local_epochs,

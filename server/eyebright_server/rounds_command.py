@@ -53,7 +53,7 @@ def start(
     """Write a run down, sign its plan and run its rounds over the SuperLink, or with the folders in --site."""
     from eyebright_common.plan import Plan
     from eyebright_server.federation.rules import RoundRules
-    from eyebright_server.federation.run_folder import RunFolder, runs_folder
+    from eyebright_server.federation.run_folder import RunFolder, run_named
     from eyebright_server.federation.warm_start import fresh_student, released_student
 
     if site and hospital:
@@ -65,6 +65,7 @@ def start(
     rules = RoundRules(
         quorum=quorum, attempts=attempts, patience=patience, round_budget=budget, smallest_count=smallest_count
     )
+    place = run_named(_operator(folder), name)
     participants = () if site else _participants(folder, hospital or ())
     rules.quorum_of(len(site or participants))
     try:
@@ -75,7 +76,7 @@ def start(
         released_student(asked, release=release, weights=weights) if release and weights else fresh_student(asked, init)
     )
     run = RunFolder.create(
-        runs_folder(_operator(folder)) / name,
+        place,
         plan=asked,
         initial=begun,
         sites=tuple(site or ()),
@@ -89,9 +90,9 @@ def start(
 @app.command()
 def resume(folder: Folder, name: Name, as_json: AsJson = False) -> None:
     """Go on with a run that was stopped or killed, from its ledger."""
-    from eyebright_server.federation.run_folder import RunFolder, runs_folder
+    from eyebright_server.federation.run_folder import RunFolder, run_named
 
-    _go_on(folder, RunFolder.open(runs_folder(_operator(folder)) / name), as_json=as_json)
+    _go_on(folder, RunFolder.open(run_named(_operator(folder), name)), as_json=as_json)
 
 
 @app.command()
@@ -101,7 +102,7 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Show runs, or one run's rounds with pooled, worst and per-hospital figures, and who is suspended."""
-    from eyebright_server.federation.run_folder import RunFolder, runs_folder
+    from eyebright_server.federation.run_folder import RunFolder, run_named, runs_folder
     from eyebright_server.federation.status import facts_of_run
 
     place = runs_folder(_operator(folder))
@@ -109,7 +110,7 @@ def status(
         suspended = {str(site): since.isoformat() for site, since in records.suspended().items()}
         head = records.verify_ledger()
     names = [name] if name else sorted(path.parent.name for path in place.glob("*/run.json"))
-    runs = {each: facts_of_run(RunFolder.open(place / each)) for each in names}
+    runs = {each: facts_of_run(RunFolder.open(run_named(folder, each))) for each in names}
     facts = {"runs": runs, "suspended": suspended, "ledger": {"entries": head.entries, "hash": head.hash}}
     console = _console()
     if as_json:

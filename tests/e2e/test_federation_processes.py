@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_ssh_private_key
+from flwr.proto.fleet_pb2 import ActivateNodeRequest, RegisterNodeFleetRequest
+from flwr.proto.heartbeat_pb2 import SendNodeHeartbeatRequest
+from flwr.proto.node_pb2 import Node
+from flwr.supercore.interceptors import RuntimeVersionHttpInterceptor
+from flwr.supernode.fleet_http_client import FleetHttpClient
+from flwr.supernode.node_auth_http_interceptor import NodeAuthHttpInterceptor
 
 from contract_runs import everything
 from driver_contract import DriverContract
+from eyebright_client.enrolment import HospitalHome
 from eyebright_server.distribution.operator_folder import ServerSettings
 from eyebright_server.federation import FederationResult, RoundRules, run_federation
 from eyebright_server.federation.warm_start import fresh_student
@@ -122,6 +134,43 @@ def test_from_a_hospital_nothing_but_the_fleet_answers(federation, request_line)
 def test_from_a_hospital_the_fleet_refuses_a_request_without_a_node_key(federation):
     status, _ = asked(federation.server.facts["fleet"], "POST /v1/fleet/activate-node", authority(federation))
     assert status == 401
+
+
+def test_a_key_that_nobody_registered_comes_in_under_no_name(federation):
+    """Well made and well signed, but not of a hospital that joined: not as itself, and not as another's node."""
+    home = HospitalHome(federation.homes["hospital-a"])
+    node = int(re.findall(r"SuperNode ID: (\d+)", (home.node / "supernode.log").read_text())[-1])
+    heartbeat = SendNodeHeartbeatRequest(node=Node(node_id=node), heartbeat_interval=30.0)
+    registered = load_ssh_private_key(home.node_key.read_bytes(), None)
+    with fleet_client(federation, registered) as known:
+        assert known.SendNodeHeartbeat(heartbeat).success, "the proof that the refusals below are the key's"
+    stranger = ec.generate_private_key(ec.SECP384R1())
+    public = stranger.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    with fleet_client(federation, stranger) as unknown:
+        for status, call, request in (
+            (401, unknown.SendNodeHeartbeat, heartbeat),
+            (412, unknown.RegisterNode, RegisterNodeFleetRequest(public_key=public)),
+            (412, unknown.ActivateNode, ActivateNodeRequest(public_key=public, heartbeat_interval=30.0)),
+        ):
+            with pytest.raises(httpx.HTTPStatusError) as refused:
+                call(request)
+            assert refused.value.response.status_code == status
+
+
+@contextmanager
+def fleet_client(federation: RunningFederation, key: ec.EllipticCurvePrivateKey) -> Iterator[FleetHttpClient]:
+    """Flower's own client of the fleet's routes, from a hospital's position, signing with ``key``."""
+    signing = [
+        RuntimeVersionHttpInterceptor(component_name="SuperNode"),
+        NodeAuthHttpInterceptor(key, key.public_key()),
+    ]
+    client = FleetHttpClient.from_server_address(
+        federation.server.facts["fleet"], False, authority(federation).encode(), signing
+    )
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 def test_the_refused_routes_do_answer_on_the_operator_s_loopback(federation):

@@ -234,3 +234,18 @@ def test_commands_before_joining_say_what_to_do(tmp_path, capsys):
     code, _, problem = run_command(capsys, "client", "status", "--home", tmp_path)
     assert code == 2
     assert "eyebright client join INVITATION" in problem
+
+
+def test_the_audit_of_a_folder_that_is_no_home_is_not_an_empty_audit(tmp_path, capsys):
+    """A mistyped path must not read as "nothing has left"."""
+    code, out, problem = run_command(capsys, "client", "audit", "--home", tmp_path / "nowhere")
+    assert (code, out) == (2, "")
+    assert "no hospital's home" in problem
+
+
+@pytest.mark.parametrize("given", ["", "no-such-file.invitation", "yebright1.c2VjcmV0LXRva2VuLXNlY3JldC10b2tlbg.beef"])
+def test_what_is_neither_a_file_nor_an_invitation_is_said_without_its_token(given):
+    with pytest.raises(InvitationError, match="neither a file nor an invitation") as raised:
+        read_invitation(given)
+    assert "ViLg" not in str(raised.value)
+    assert "LXRva2VuLXNlY3JldC10b2tlbg" not in str(raised.value)

@@ -10,8 +10,12 @@ import pytest
 from command_line import run_command
 from eyebright_client.app.site import Site
 from eyebright_client.enrolment import HospitalHome, Membership
+from eyebright_client.policy import Policy
+from eyebright_common.errors import InputError
+from eyebright_common.tasks import get_task
 from eyebright_learning.data import PreparedImages
 from pictures import encoded, eye
+from tiny_federation import tiny_plan
 
 
 @pytest.fixture
@@ -48,6 +52,41 @@ def test_pictures_become_parts_that_a_round_can_use(home, tmp_path, capsys):
     names = home.site / "left_out.local.json"
     assert "Beispiel" in names.read_text()
     assert stat.S_IMODE(names.stat().st_mode) == 0o600
+
+
+def test_pictures_of_one_task_are_not_trained_on_for_another(home, tmp_path, capsys):
+    """Fundus and OCT have four classes each: the labels of one would be valid numbers in the other."""
+    data = folder_per_class(tmp_path / "data", 24)
+    words = ("client", "prepare", data, "--home", home.root, "--image-size", 32, "--workers", 1)
+    assert run_command(capsys, *words)[0] == 0
+    site = Site.open(home.site)
+    plan = tiny_plan(task="fundus", classes=get_task("fundus").classes, image_size=32)
+    assert len(site.images("train", plan)) == site.rows("train")
+    with pytest.raises(InputError, match="prepared for task fundus, the plan is for oct"):
+        site.images("train", tiny_plan(task="oct", classes=get_task("oct").classes, image_size=32))
+    with pytest.raises(InputError, match="32 px, the plan asks 64 px"):
+        site.images("train", plan.model_copy(update={"image_size": 64}))
+    (home.site / "prepared.json").write_text("{}")
+    with pytest.raises(InputError, match="what the pictures were prepared for cannot be read"):
+        site.images("train", plan)
+
+
+def test_approving_says_what_still_has_to_be_prepared(home, tmp_path, capsys):
+    (home.site / "policy.json").write_bytes(Policy().to_json())
+    plan = tiny_plan(task="fundus", classes=get_task("fundus").classes, image_size=64)
+    (tmp_path / "plan.json").write_text(plan.canonical_json())
+    approve = ("client", "approve", tmp_path / "plan.json", "--home", home.root, "--yes")
+    code, out, problem = run_command(capsys, *approve)
+    assert code == 0, problem
+    assert "no pictures are prepared" in out
+    assert "--image-size 64 --task fundus" in out
+    data = folder_per_class(tmp_path / "data", 24)
+    for size, words in ((32, "32 px, the plan asks 64 px"), (64, "")):
+        prepare = ("client", "prepare", data, "--home", home.root, "--image-size", size, "--workers", 1)
+        assert run_command(capsys, *prepare)[0] == 0
+        code, out, _ = run_command(capsys, *approve)
+        assert code == 0
+        assert ("Not ready yet" in out, words in out) == (bool(words), True)
 
 
 def test_data_that_fills_no_part_is_refused_and_the_old_parts_stay(home, tmp_path, capsys):

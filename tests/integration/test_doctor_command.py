@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -49,6 +50,37 @@ def test_a_warning_exits_with_one_and_a_refusal_with_two(tmp_path, capsys):
     code, printed, _ = doctor(capsys, folder, tmp_path / "out")
     assert code == 2
     assert "empty file" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("--server", "nohost"), "no address of a server: nohost"),
+        (("--server", "localhost:99999"), "no address of a server: localhost:99999"),
+        (("--server", "localhost:1", "--ca", "/nowhere.pem"), "authority cannot be read: /nowhere.pem"),
+    ],
+)
+def test_a_mistake_about_the_server_is_said_before_a_picture_is_looked_at(tmp_path, capsys, words, problem):
+    code, out, err = doctor(capsys, healthy_folder(tmp_path / "data"), tmp_path / "out", *words)
+    assert (code, out) == (2, "")
+    assert problem in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_server_is_looked_at_without_the_other_capacity_too(tmp_path, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: nobody answers here
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, out, _ = doctor(capsys, healthy_folder(tmp_path / "data"), tmp_path / "out", "--server", address)
+    assert code == 2
+    assert "cannot be reached over TLS" in " ".join(out.split())
+
+
+def test_results_cannot_go_into_a_file(tmp_path, capsys):
+    (tmp_path / "out").touch()
+    code, _, err = doctor(capsys, healthy_folder(tmp_path / "data"), tmp_path / "out")
+    assert code == 2
+    assert "the results need a folder" in err
 
 
 def test_not_one_usable_row_still_prints_what_is_left_out_and_why(tmp_path, capsys):

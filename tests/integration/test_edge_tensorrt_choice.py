@@ -156,5 +156,5 @@ def test_the_names_of_runtimes_are_words_that_a_report_may_carry() -> None:
 
     from eyebright_common.wire.report import Word
 
-    for name in (*CHOICES, "tensorrt-fp16", "tensorrt-fp32"):
+    for name in (*CHOICES, "onnxruntime-cpu-int8", "tensorrt-fp16", "tensorrt-fp32"):
         assert TypeAdapter(Word).validate_python(name) == name

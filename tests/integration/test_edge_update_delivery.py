@@ -14,13 +14,14 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from command_line import exit_code
 from direct_workshop import DirectWorkshop
-from eyebright_common.release import RELEASE_FILE, describe_artefact
+from eyebright_common.release import RELEASE_FILE, Eye, Verdict, describe_artefact
 from eyebright_common.wire import Patience
 from eyebright_edge.agent.enrolment import enrol_unit
 from eyebright_edge.agent.home import UnitHome
@@ -30,11 +31,13 @@ from eyebright_edge.agent.settings import Trial, UnitSettings, write_settings
 from eyebright_edge.agent.tuf_source import open_source
 from eyebright_edge.agent.update import UpdateAgent, UpdateResult
 from eyebright_edge.agent.update_record import Ending
-from eyebright_edge.records import VisitJournal
+from eyebright_edge.records.unit_records import UnitRecords
 from eyebright_edge.runtime import open_runtime
+from eyebright_edge.screening.desk import VisitDesk
 from eyebright_server.distribution import OperatorFolder, serve_in_thread
 from flapping_proxy import flapping
-from tiny_release import write_tiny_release
+from tiny_release import REFER_BIAS, write_tiny_release
+from visit_desk import IN_SCOPE, good_picture
 
 HASTY = Patience(sleep=lambda seconds: None)
 
@@ -55,8 +58,8 @@ def home(operator: OperatorFolder, tmp_path: Path) -> UnitHome:
     return made
 
 
-def publish(operator: OperatorFolder, folder: Path, version: str, *, ballast_bytes: int = 0) -> None:
-    release = write_tiny_release(folder / version, version=version)
+def publish(operator: OperatorFolder, folder: Path, version: str, *, ballast_bytes: int = 0, **opinion: Any) -> None:
+    release = write_tiny_release(folder / version, version=version, **opinion)
     if ballast_bytes:
         _add_ballast(folder / version, release.to_json(), ballast_bytes)
     operator.repository.publish(folder / version)
@@ -134,22 +137,45 @@ def test_a_network_that_breaks_again_and_again_brings_every_byte_once(operator: 
     assert (home.release_folder("1") / "notes.md").stat().st_size == size
 
 
-def test_a_release_takes_effect_after_the_open_visit(operator: OperatorFolder, home: UnitHome, tmp_path: Path) -> None:
-    publish(operator, tmp_path, "1")
-    stick = str(operator.repository.folder)
-    update(home, stick)
-    now = datetime.now(UTC)
-    journal = VisitJournal(home.visits_file, lambda: now)
-    number = journal.open(release="1")
-    publish(operator, tmp_path, "2")
-    assert update(home, stick, now=now).ending is Ending.WAITING
-    assert home.serving().release.version == "1"
-    trial = read_receipt(home).trial
-    assert trial is not None
-    assert trial.proof is not None
-    journal.close(number, {"verdict": "REFER"})
-    assert update(home, stick, now=now).ending is Ending.INSTALLED
-    assert home.serving().release.version == "2"
+def test_a_release_from_the_server_is_proven_during_a_visit_and_answers_the_next_one(
+    operator: OperatorFolder, tmp_path: Path
+) -> None:
+    home = UnitHome(tmp_path / "unit")
+    with serve_in_thread(operator) as addresses:
+        enrol_unit(home, operator.invite("unit-7", addresses=addresses), task="fundus")
+        publish(operator, tmp_path, "1")
+        assert update(home, "server").ending is Ending.INSTALLED
+        desk = desk_now(home)
+        number = begun(desk, "P-17")
+        desk.add_picture(number, Eye.RIGHT, good_picture(0), name="a.png")
+        publish(operator, tmp_path, "2", bias=REFER_BIAS)
+        assert update(home, "server").ending is Ending.WAITING
+        trial = read_receipt(home).trial
+        assert trial is not None
+        assert trial.proof is not None
+        # Half a visit by one release and half by another would be a third opinion, which nobody has tested.
+        desk.add_picture(number, Eye.LEFT, good_picture(1), name="b.png")
+        assert (desk.result(number).release, desk.result(number).verdict) == ("1", Verdict.NO_REFERRAL)
+        assert update(home, "server").ending is Ending.INSTALLED
+        following = begun(desk, "P-18")
+        desk.add_picture(following, Eye.RIGHT, good_picture(0), name="c.png")
+        desk.add_picture(following, Eye.LEFT, good_picture(1), name="d.png")
+        assert (desk.result(following).release, desk.result(following).verdict) == ("2", Verdict.REFER)
+        assert (desk.result(number).release, desk.result(number).verdict) == ("1", Verdict.NO_REFERRAL)
+
+
+def desk_now(home: UnitHome) -> VisitDesk:
+    """Return a desk by the clock on the wall, which the server's certificates go by."""
+    clock = functools.partial(datetime.now, UTC)
+    records = UnitRecords(home.root, home.visits_file, clock=clock, key_file=home.root.parent / "unit.key")
+    assert records.open_unattended()
+    return VisitDesk(home, clock=clock, pictures=records.pictures, journal=records.journal, unit="unit-7")
+
+
+def begun(desk: VisitDesk, patient: str) -> int:
+    number = desk.open(patient=patient)
+    desk.answer_checklist(number, IN_SCOPE)
+    return number
 
 
 def test_an_old_copy_of_the_repository_is_refused_even_by_a_unit_that_lost_its_metadata(

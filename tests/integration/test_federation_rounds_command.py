@@ -77,6 +77,62 @@ def test_a_run_of_no_name_is_not_resumed(operator: Path, capsys: pytest.CaptureF
     assert "no run of this name: nothing" in err
 
 
+@pytest.mark.parametrize("name", ["../elsewhere", "", "a/b", ".", "-x y"])
+def test_a_path_is_no_name_of_a_run_and_writes_nothing(
+    operator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (tmp_path / "plan.json").write_text(tiny_plan().canonical_json())
+    before = sorted(operator.parent.rglob("*"))
+    for words in (("start", operator, "--plan", tmp_path / "plan.json", "--site", tmp_path, "--", name),
+                  ("resume", operator, "--", name)):  # fmt: skip
+        code, _, err = run_command(capsys, "server", "rounds", *words)
+        assert code == 2
+        assert "cannot be the name of a run" in err
+    assert sorted(operator.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize("deadline", ["-1", "0", "nan", "inf"])
+def test_what_is_no_deadline_is_said_in_one_line(
+    operator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], deadline: str
+) -> None:
+    (tmp_path / "plan.json").write_text(tiny_plan().canonical_json())
+    words = ("--plan", tmp_path / "plan.json", "--site", tmp_path, f"--deadline-s={deadline}")
+    code, _, err = run_command(capsys, "server", "rounds", "start", operator, "never", *words)
+    assert code == 2
+    assert "this is no deadline" in err
+    assert not (operator / "rounds" / "never").exists()
+
+
+def test_a_run_that_cannot_begin_leaves_its_name_free(
+    operator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "plan.json").write_text(tiny_plan().canonical_json())
+    words = ("--plan", tmp_path / "plan.json", "--site", tmp_path / "nowhere")
+    code, _, err = run_command(capsys, "server", "rounds", "start", operator, "early", *words)
+    assert code == 2
+    assert "a site directory does not exist" in err
+    assert not (operator / "rounds" / "early").exists()
+
+
+def test_one_folder_is_not_two_hospitals(operator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "plan.json").write_text(tiny_plan().canonical_json())
+    words = ("--plan", tmp_path / "plan.json", "--site", tmp_path, "--site", tmp_path / ".")
+    code, _, err = run_command(capsys, "server", "rounds", "start", operator, "twice", *words)
+    assert code == 2
+    assert "a site is named twice" in err
+
+
+def test_what_is_no_teacher_is_not_published(
+    operator: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    save_file({"weight": np.zeros(3, dtype=np.float32)}, tmp_path / "student.safetensors")
+    before = sorted(operator.rglob("*"))
+    code, _, err = run_command(capsys, "server", "publish-teacher", operator, tmp_path / "student.safetensors")
+    assert code == 2
+    assert "this file is not a teacher" in err
+    assert sorted(operator.rglob("*")) == before
+
+
 def test_the_public_key_for_plans_stays_the_same(operator: Path, capsys: pytest.CaptureFixture[str]) -> None:
     keys = [run_command(capsys, "server", "rounds", "key", operator)[1].strip() for _ in range(2)]
     assert keys[0] == keys[1]

@@ -63,6 +63,7 @@ def test_what_cannot_be_a_plan_is_refused_and_writes_nothing(
     save_weights(build_student("mobilenet_v2", classes=4, seed=0), student)
     assert "unknown student: vgg" in refused(capsys, file, "--student", "vgg")
     assert "multiple of 32" in refused(capsys, file, "--image-size", 100)
+    assert "greater than or equal to 32" in refused(capsys, file, "--image-size", 0)
     assert "unknown task" in refused(capsys, file, "--task", "skin")
     assert "not a teacher" in refused(capsys, file, "--teacher", student)
     assert "4 classes, and task oct-dme has 2" in refused(capsys, file, "--task", "oct-dme", "--teacher", teacher)

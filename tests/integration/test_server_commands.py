@@ -71,6 +71,11 @@ def test_an_invitation_in_a_file_is_readable_by_its_owner_alone(operator, tmp_pa
     [
         (["invite", "{dir}", "Not A Name"], "cannot be the name"),
         (["invite", "{dir}", "unit-1", "--valid-hours", "0"], "valid for some time"),
+        (["invite", "{dir}", "unit-1", "--valid-hours", "nan"], "valid for some time"),
+        (["invite", "{dir}", "unit-1", "--valid-hours", "1e12"], "valid for some time"),
+        (["init", "{dir}-new", "--host", ""], "cannot be the name of a server"),
+        (["init", "{dir}-new", "--host", "rounds.example.org/here"], "cannot be the name of a server"),
+        (["init", "{dir}-new", "--fleet-port", "7441"], "would share a port"),
         (["invite", "{dir}", "me", "--role", "server"], "not invited"),
         (["invite", "{dir}/nowhere", "unit-1"], "not an operator's folder"),
         (["publish", "{dir}", "{dir}/nowhere"], "holds no release"),

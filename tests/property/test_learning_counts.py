@@ -8,7 +8,14 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from eyebright_common.tasks import get_task
-from eyebright_learning.evaluation import EvaluationCounts, choose_threshold, metrics, referable_score, softmax
+from eyebright_learning.evaluation import (
+    EvaluationCounts,
+    choose_threshold,
+    fit_temperature,
+    metrics,
+    referable_score,
+    softmax,
+)
 from eyebright_learning.evaluation.counts import SCORE_EDGES, score_bin
 
 FUNDUS = get_task("fundus")
@@ -82,3 +89,13 @@ def test_no_higher_threshold_finds_enough(case: tuple, target: float) -> None:
 @given(st.floats(0, 1), st.integers(0, len(SCORE_EDGES) - 1))
 def test_reaching_an_edge_is_reaching_its_bin(score: float, edge: int) -> None:
     assert (score >= SCORE_EDGES[edge]) == (score_bin(np.array([score]))[0] >= edge)
+
+
+def test_equal_counts_can_want_different_temperatures() -> None:
+    # The same scores of each class, in other company: why no temperature is fitted from counts (decision 0002).
+    wrong = (0.30, 0.60, 0.10)
+    one = np.array([(0.55, 0.30, 0.15), (0.60, 0.35, 0.05), (0.65, 0.25, 0.10), wrong])
+    other = np.array([(0.55, 0.35, 0.10), (0.60, 0.25, 0.15), (0.65, 0.30, 0.05), wrong])
+    labels, task = np.zeros(4, dtype=np.int64), get_task("oct-neh")
+    assert EvaluationCounts.of(one, labels, task=task) == EvaluationCounts.of(other, labels, task=task)
+    assert abs(fit_temperature(np.log(one), labels) - fit_temperature(np.log(other), labels)) > 5e-4

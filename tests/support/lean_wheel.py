@@ -1,4 +1,4 @@
-"""Build the wheel, install it with the `[edge]` extra into an empty environment, and look at what is there.
+"""Build the wheel, install it with the `[edge]` extra into an empty environment, look at what is there, and screen.
 
 Run by the gate. Exits 1 with one line per broken promise.
 """
@@ -10,6 +10,9 @@ import sys
 import tempfile
 import venv
 from pathlib import Path
+
+from retina_pictures import retina, save_picture
+from tiny_release import write_tiny_release
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ABSENT = ("torch", "torchvision", "timm", "flwr", "ray", "sklearn", "sqlalchemy", "onnx")
@@ -32,10 +35,25 @@ def main() -> int:
         broken = [f"{name} is installed by eyebright[edge]; it must not be" for name in present]
         shown = _run(str(home / "bin" / "eyebright"), "edge", "--help", cwd=folder)
         broken += [] if "screen" in shown else ["`eyebright edge --help` does not mention `screen`"]
+        broken += _screening(home / "bin" / "eyebright", Path(folder))
         size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file() and not file.is_symlink())
     sys.stdout.write("\n".join(broken) or f"lean wheel: {', '.join(ABSENT)} absent; {size / 1e6:.0f} MB installed")
     sys.stdout.write("\n")
     return 1 if broken else 0
+
+
+def _screening(eyebright: Path, folder: Path) -> list[str]:
+    """Return what is wrong with an answer given where nothing else is installed."""
+    release, right, left, bundle = (folder / name for name in ("release", "right.png", "left.png", "visit.json"))
+    write_tiny_release(release)
+    save_picture(right, retina(seed=0))
+    save_picture(left, retina(seed=1))
+    given = ("--release", str(release), "--right", str(right), "--left", str(left))
+    said = json.loads(_run(str(eyebright), "edge", "screen", *given, "--fhir", str(bundle), "--json", cwd=str(folder)))
+    verdict = said["patient"]["verdict"]
+    broken = [] if verdict == "NO REFERRAL" else [f"two good eyes were answered with {verdict}"]
+    resources = {entry["resource"]["resourceType"] for entry in json.loads(bundle.read_text())["entry"]}
+    return broken if "DiagnosticReport" in resources else [*broken, "the FHIR bundle has no DiagnosticReport"]
 
 
 def _build(folder: Path) -> Path:

@@ -1,10 +1,12 @@
 """From pictures to one answer."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from dicom_objects import OPT, write_dicom
 from eyebright_common.errors import ImageError, ReleaseError, TargetRejected
 from eyebright_common.manifest import Row, load_prepared
 from eyebright_common.release import MODEL_FILE, Eye, ImageDecision, Verdict, decide_patient
@@ -20,7 +22,8 @@ from eyebright_edge.screening import (
     screen_picture,
 )
 from eyebright_edge.screening.picture import normalised_attention
-from retina_pictures import nothing_to_see, retina, save_picture
+from pictures import b_scan
+from retina_pictures import Pixels, nothing_to_see, retina, save_picture
 from tiny_release import HEALTHY_BIAS, REFER_BIAS, write_tiny_release
 
 
@@ -177,3 +180,67 @@ def test_a_release_for_other_preprocessing_is_refused(tmp_path: Path) -> None:
     write_tiny_release(tmp_path, preprocessing="something-else")
     with pytest.raises(ReleaseError, match="something-else"):
         open_release(tmp_path)
+
+
+def volume(folder: Path, *frames: Pixels, **fields: object) -> Path:
+    """Write frames of a photograph, grey, as one DICOM object."""
+    grey = np.stack([frame.max(axis=2) for frame in frames])
+    return write_dicom(folder / "volume.dcm", grey, sop=OPT, **fields)
+
+
+@pytest.fixture
+def scans(tmp_path: Path) -> ServingRelease:
+    write_tiny_release(tmp_path / "release", task="oct", bias=HEALTHY_BIAS)
+    return open_release(tmp_path / "release")
+
+
+def test_the_worst_frame_answers_for_a_volume_wherever_it_lies(tmp_path: Path, scans: ServingRelease) -> None:
+    frames = [b_scan(seed) for seed in range(4)]
+    alone = [
+        screen_picture(scans.runtime, scans.release, volume(tmp_path / str(n), frame)) for n, frame in enumerate(frames)
+    ]
+    scores = [one.decision.score or 0.0 for one in alone]
+    for turn in range(4):
+        order = [(turn + n) % 4 for n in range(4)]
+        said = screen_picture(scans.runtime, scans.release, volume(tmp_path, *(frames[n] for n in order)))
+        assert said.decision.score == max(scores)
+        assert order[said.frame - 1] == int(np.argmax(scores))
+
+
+def test_a_volume_of_which_most_cannot_be_judged_is_no_negative(tmp_path: Path, scans: ServingRelease) -> None:
+    black = np.zeros_like(b_scan())
+    mostly = screen_picture(scans.runtime, scans.release, volume(tmp_path, b_scan(), black, black))
+    assert mostly.verdict is Verdict.UNGRADABLE
+    assert "weak_signal" in mostly.decision.reasons
+    half = screen_picture(scans.runtime, scans.release, volume(tmp_path, black, b_scan()))
+    assert (half.verdict, half.frame) == (Verdict.NO_REFERRAL, 2)
+
+
+def test_a_finding_counts_even_where_most_of_a_volume_cannot_be_judged(tmp_path: Path) -> None:
+    write_tiny_release(tmp_path / "release", task="oct", bias=REFER_BIAS)
+    chosen = open_release(tmp_path / "release")
+    black = np.zeros_like(b_scan())
+    said = screen_picture(chosen.runtime, chosen.release, volume(tmp_path, black, black, b_scan()))
+    assert (said.verdict, said.frame) == (Verdict.REFER, 3)
+
+
+@pytest.mark.parametrize(("frames", "reason"), [(4, "truncated"), (5000, "too_many_frames"), (-1, "no_such_frame")])
+def test_a_volume_that_says_it_has_more_frames_than_it_has_is_refused(
+    tmp_path: Path, scans: ServingRelease, frames: int, reason: str
+) -> None:
+    file = volume(tmp_path, b_scan(0), b_scan(1), NumberOfFrames=frames)
+    with pytest.raises(ImageError) as caught:
+        screen_picture(scans.runtime, scans.release, file)
+    assert caught.value.reason == reason
+
+
+def test_a_damaged_header_says_nothing_on_the_terminal_but_its_reason(
+    tmp_path: Path, scans: ServingRelease, recwarn: pytest.WarningsRecorder
+) -> None:
+    file = volume(tmp_path, b_scan())
+    # The first element without its type: the library takes the object for one of another encoding, and warns.
+    odd = file.read_bytes().replace(b"\x08\x00\x16\x00UI", b"\x08\x00\x16\x00\x00\x00")
+    assert odd != file.read_bytes()
+    with contextlib.suppress(ImageError):
+        screen_picture(scans.runtime, scans.release, odd)
+    assert [str(one.message) for one in recwarn] == []

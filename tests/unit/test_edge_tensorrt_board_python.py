@@ -10,9 +10,9 @@ import pytest
 
 from eyebright_edge.runtime.board import WORKER_MODULE, WORKER_PATH
 from eyebright_edge.runtime.board.tensorrt_worker.frames import FAILURE, REQUEST, read_frame, write_frame
+from old_pythons import old_pythons
 
 SOURCES = sorted((WORKER_PATH / WORKER_MODULE).glob("*.py"))
-PYTHON_36 = os.environ.get("EYEBRIGHT_TEST_PYTHON36", "python3.6")
 
 
 def vermin(*sources: Path) -> subprocess.CompletedProcess[str]:
@@ -46,20 +46,17 @@ def test_the_worker_imports_the_standard_library_numpy_and_itself_alone() -> Non
 
 
 def test_a_real_python_3_6_compiles_and_starts_it(tmp_path: Path) -> None:
-    try:
-        version = subprocess.run([PYTHON_36, "--version"], capture_output=True, text=True, check=False)
-    except OSError:
-        pytest.skip("no Python 3.6 here (name one in EYEBRIGHT_TEST_PYTHON36)")
-    if version.returncode or "3.6." not in version.stdout:
+    python = next(old_pythons("3.6"), None)
+    if python is None:
         pytest.skip("no Python 3.6 here (name one in EYEBRIGHT_TEST_PYTHON36)")
     check = "import sys\nfor one in sys.argv[1:]: compile(open(one).read(), one, 'exec')"
-    compiled = subprocess.run([PYTHON_36, "-c", check, *map(str, SOURCES)], capture_output=True, text=True, check=False)
+    compiled = subprocess.run([python, "-c", check, *map(str, SOURCES)], capture_output=True, text=True, check=False)
     assert compiled.returncode == 0, compiled.stderr
     # With what little of NumPy the probe touches, where this Python has none of its own.
     (tmp_path / "numpy.py").write_text("__version__ = 'none'\nfloat16 = float32 = float64 = int32 = int64 = None\n")
     environment = {**os.environ, "PYTHONPATH": f"{WORKER_PATH}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"}
     with subprocess.Popen(
-        [PYTHON_36, "-m", WORKER_MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
+        [python, "-m", WORKER_MODULE], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment
     ) as worker:
         assert worker.stdin is not None
         assert worker.stdout is not None

@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,6 +26,12 @@ def saved(image, kind, **options):
     buffer = io.BytesIO()
     image.save(buffer, kind, **options)
     return buffer.getvalue()
+
+
+def test_a_file_that_is_longer_than_it_says_is_not_read_without_end(monkeypatch):
+    monkeypatch.setattr("eyebright_common.imaging.decoding.MAX_FILE_BYTES", 1 << 20)
+    # A device calls itself empty and never ends.
+    assert reason_of(Path("/dev/zero")) == "too_large"
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP"])

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import numpy as np
 import pytest
 from sklearn.metrics import (
@@ -248,9 +246,3 @@ def test_cases_whose_parts_do_not_fit_are_refused() -> None:
         Cases.of(np.eye(4), [0, 1, 2], groups=[0, 1, 2, 3], task=FUNDUS)
     with pytest.raises(InputError, match="no class"):
         Cases.of(np.eye(4), [0, 1, 2, 4], groups=[0, 1, 2, 3], task=FUNDUS)
-
-
-def test_a_thousand_resamples_of_five_thousand_pictures_take_seconds() -> None:
-    started = time.process_time()
-    estimates({"all": random_cases(5000)}, CRITERIA, replicates=1000)
-    assert time.process_time() - started < 10

@@ -68,6 +68,16 @@ def test_parts_below_the_sites_floor_are_not_told(about: About) -> None:
     assert set(evidence_of(pictures, about).parts["sex"]) == {"F"}
 
 
+def test_each_eye_is_a_part_in_which_a_patient_counts_once_by_that_eye_alone(about: About) -> None:
+    pictures = [
+        one for n in range(12) for one in (picture(f"{n}", 1, REFER, eye="R"), picture(f"{n}", 1, LET_GO, eye="L"))
+    ]
+    pictures += [picture("0", 1, REFER, eye="R"), picture("u", 1, LET_GO, eye="U")]
+    found = evidence_of(pictures, about)
+    assert found.parts["eye"] == {"left": Outcomes(false_negative=12), "right": Outcomes(true_positive=12)}
+    assert found.outcomes == Outcomes(true_positive=12, false_negative=1)
+
+
 def test_a_marked_patient_who_is_let_go_is_missed_and_an_ungradable_one_is_not(about: About) -> None:
     pictures = [picture(str(n), 1, said, must_refer=True) for n, said in enumerate([REFER, LET_GO, None])]
     assert evidence_of(pictures, about).must_refer.model_dump() == {"cases": 3, "missed": 1}

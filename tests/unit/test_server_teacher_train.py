@@ -11,12 +11,13 @@ import pytest
 
 from command_line import run_command
 from eyebright_common.errors import InputError
+from eyebright_common.tasks import get_task
 from eyebright_learning.evaluation import predict, softmax
-from eyebright_learning.models import build_student, read_teacher, save_weights
+from eyebright_learning.models import build_student, check_teacher, read_teacher, save_weights
 from eyebright_learning.pretraining import EncoderConfig, build_encoder, save_encoder
 from eyebright_learning.views import STRONG_TEACHER
 from eyebright_server.teacher.facts import read_facts, read_part
-from eyebright_server.teacher.recipes import RECIPES, get_recipe
+from eyebright_server.teacher.recipes import RECIPES, default_teacher, get_recipe
 from eyebright_server.teacher.record import TeacherRecord
 from eyebright_server.teacher.training import Beginning
 from prepared_folders import prepared_folder
@@ -174,3 +175,12 @@ def test_pictures_choose_their_recipe_unless_it_is_named() -> None:
     assert get_recipe("fundus-vit", modality="OCT").name == "fundus-vit"
     with pytest.raises(InputError, match="unknown recipe"):
         get_recipe("kitchen", modality="CFP")
+
+
+def test_a_recipe_that_is_named_brings_its_published_network_and_timm_knows_it() -> None:
+    task = get_task("oct")
+    assert default_teacher(RECIPES["oct-convnext"], task) == "convnextv2_large"
+    assert default_teacher(None, task) == task.teacher
+    for recipe in RECIPES.values():
+        check_teacher(recipe.teacher)
+        check_teacher(recipe.smoke_teacher)

@@ -11,19 +11,20 @@ import pytest
 from eyebright_common.errors import InputError
 from eyebright_common.tasks import get_task
 from eyebright_learning.views import STRONG_STUDENT, STRONG_TEACHER
-from eyebright_simulations.study.crossval_jobs import with_looks
+from eyebright_simulations.study.crossval_jobs import student_recipe, with_looks
 from eyebright_simulations.study.crossval_options import CrossvalOptions
 from eyebright_simulations.study.crossval_result import crossval_numbers, read_columns
-from eyebright_simulations.study.crossval_training import student_recipe, student_training, teacher_training
 from eyebright_simulations.study.folds import FoldParts, fold_parts
 from eyebright_simulations.study.records import student_job, teacher_job, write_record
+from eyebright_simulations.study.students import student_training
+from eyebright_simulations.study.teachers import teacher_training
 
 OCT = get_task("oct")
 PUBLISHED = CrossvalOptions(epochs=100, teacher_epochs=150, teacher_weights="convnextv2_large.safetensors")
 
 
 def test_at_the_published_length_the_schedule_is_the_published_one() -> None:
-    config = teacher_training(PUBLISHED, OCT, fold=0)
+    config = teacher_training(PUBLISHED, OCT, seed=7)
     assert (config.learning_rate, config.weight_decay) == (1e-4, 0.05)
     assert config.backbone_learning_rate == pytest.approx(2e-5)
     assert (config.frozen_epochs, config.averaging_epoch) == (5, 100)
@@ -33,7 +34,7 @@ def test_at_the_published_length_the_schedule_is_the_published_one() -> None:
 
 
 def test_the_students_mixture_is_the_published_one() -> None:
-    recipe, config = student_recipe(PUBLISHED), student_training(PUBLISHED, OCT)
+    recipe, config = student_recipe(PUBLISHED), student_training(PUBLISHED, OCT, seed=7)
     assert (recipe.ce, recipe.kd, recipe.dist, recipe.temperature) == (0.3, 0.7, 0.0, 4.0)
     assert (config.learning_rate, config.weight_decay, config.view_family) == (1e-3, 0.01, STRONG_STUDENT)
 
@@ -41,13 +42,13 @@ def test_the_students_mixture_is_the_published_one() -> None:
 @pytest.mark.parametrize("epochs", [1, 2, 3, 5, 12, 40])
 @pytest.mark.parametrize("weights", [None, "file.safetensors"])
 def test_the_schedule_fits_any_number_of_passes(epochs: int, weights: str | None) -> None:
-    config = teacher_training(CrossvalOptions(epochs=epochs, teacher_weights=weights), OCT, fold=1)
+    config = teacher_training(CrossvalOptions(epochs=epochs, teacher_weights=weights), OCT, seed=8)
     assert config.averages == (epochs >= 6)
     assert config.frozen_epochs == 0 or weights is not None
 
 
 def test_a_teacher_from_nothing_is_not_frozen() -> None:
-    config = teacher_training(replace(PUBLISHED, teacher_weights=None), OCT, fold=0)
+    config = teacher_training(replace(PUBLISHED, teacher_weights=None), OCT, seed=7)
     assert (config.frozen_epochs, config.backbone_learning_rate) == (0, None)
 
 
@@ -58,7 +59,11 @@ def test_another_teacher_is_another_cross_validation() -> None:
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [(CrossvalOptions(test_views=1), "--test-views"), (CrossvalOptions(seeds=2), "one student per fold")],
+    [
+        (CrossvalOptions(test_views=1), "--test-views"),
+        (CrossvalOptions(seeds=2), "one student per fold"),
+        (CrossvalOptions(recipe="fundus-vit"), "follows the OCT recipe"),
+    ],
 )
 def test_options_without_meaning_are_refused(options: CrossvalOptions, problem: str) -> None:
     with pytest.raises(InputError, match=problem):

@@ -6,6 +6,7 @@
     SITE/policy.json          what the hospital agrees to
     SITE/train.npz            prepared training images
     SITE/validation.npz       prepared validation images
+    SITE/prepared.json        the task and the size they were prepared for
     SITE/teacher.safetensors  the teacher, downloaded once; absent where a plan has none
     SITE/cache/               the teacher's targets, one file per teacher and plan
     SITE/audit.jsonl          what crossed the border
@@ -22,10 +23,13 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from eyebright_client.app.prepared_for import prepared_for
 from eyebright_common.digests import sha256_of
 from eyebright_common.errors import InputError
 from eyebright_common.plan import Plan
 from eyebright_learning.data import PreparedImages
+
+_OTHER_PLAN = "the pictures do not fit the plan"
 
 
 class _SiteFile(BaseModel):
@@ -81,12 +85,15 @@ class Site:
         """Return the prepared images of ``train`` or ``validation``, as large as ``plan`` asks.
 
         Raises:
-            InputError: they were prepared at another size.
+            InputError: they were prepared for another task or at another size.
         """
+        noted = prepared_for(self.folder)
+        if noted is not None and (difference := noted.differs_from(plan)):
+            raise InputError(_OTHER_PLAN, value=difference, fix="Prepare them again for this plan.")
         images = PreparedImages.load(self.folder / f"{split}.npz")
         if len(images) and images.size != plan.image_size:
             raise InputError(
-                "the images were prepared at another size",
+                _OTHER_PLAN,
                 value=f"{images.size} px, the plan asks {plan.image_size} px",
                 fix="Prepare them again for this plan.",
             )

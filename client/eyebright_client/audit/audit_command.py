@@ -13,6 +13,7 @@ from rich.table import Table
 
 from eyebright_client.audit.crossings import AuditSummary, read_audit
 from eyebright_client.enrolment.home import HospitalHome
+from eyebright_common.errors import InputError
 
 
 def audit(
@@ -21,7 +22,11 @@ def audit(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
     """Check the border log from its first line and show what came in and what left."""
-    found, out = read_audit(HospitalHome(home).site), Console(soft_wrap=True, highlight=False, markup=False)
+    place = HospitalHome(home)
+    # Not the membership: after leaving, the log is still here and still tells what left.
+    if not place.site.is_dir():
+        raise InputError("this is no hospital's home", value=home, fix="Name the folder that you joined with.")
+    found, out = read_audit(place.site), Console(soft_wrap=True, highlight=False, markup=False)
     if as_json:
         out.print(json.dumps({"messages": [asdict(line) for line in found.lines], "head": found.head}))
         return

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from eyebright_client.doctor.diagnosis import Diagnosis, Options, examine, manifest_changes
 from eyebright_client.doctor.local_list import write_local_list
+from eyebright_client.doctor.reach import connection_to
 from eyebright_client.doctor.wording import HEADLINES, LEVEL_WORDS, plain
 from eyebright_common.durable import write_json
 from eyebright_common.errors import InputError
@@ -46,6 +47,8 @@ def doctor(
     Exit code: 0 in order, 1 usable with warnings, 2 refused.
     """
     _check_places(data, out, write_manifest, resplit, sample)
+    if server is not None:
+        connection_to(server, ca=ca)  # now, not when all pictures have been looked at
     chosen = Options(
         task=task,
         mapping=_mapping(map_file, layout),
@@ -73,6 +76,8 @@ def doctor(
 def _check_places(data: Path, out: Path, manifest: Path | None, resplit: bool, sample: int) -> None:
     if data.is_dir() and out.absolute().is_relative_to(data.absolute()):
         raise InputError("the results would lie among the pictures", value=out, fix="Choose another folder with --out.")
+    if out.exists() and not out.is_dir():
+        raise InputError("the results need a folder", value=out, fix="Choose another folder with --out.")
     if resplit and manifest is None:
         raise InputError("--resplit changes nothing without a manifest to write", fix="Add --write-manifest PATH.")
     if resplit and sample:

@@ -173,6 +173,7 @@ def _findings(case: Case, chosen: Options, folder: Path) -> tuple[list[Finding],
         pictures = len(case.used)
         step, training_bytes = capacity.step_finding(case.task, pictures, threads=chosen.workers)
         findings += [capacity.disk_finding(folder, pictures), capacity.memory_finding(pictures, training_bytes), step]
+    if chosen.capacity or chosen.server is not None:
         findings += capacity.server_findings(chosen.server, ca=chosen.ca)
     return findings, audit
 

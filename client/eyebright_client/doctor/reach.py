@@ -16,6 +16,7 @@ from pathlib import Path
 from eyebright_common.errors import InputError
 
 _TIMEOUT_S = 10.0
+_LAST_PORT = 65535
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,21 +34,31 @@ class Reached:
     seconds: float = 0.0
 
 
+def connection_to(server: str, *, ca: Path | None) -> http.client.HTTPSConnection:
+    """Return a connection to ``host:port`` that is not opened yet, so that a mistake is known before hours of work.
+
+    Raises:
+        InputError: the address or the certificate file cannot be used.
+    """
+    host, _, port = server.rpartition(":")
+    if not host or not port.isdecimal() or not 0 < int(port) <= _LAST_PORT:
+        raise InputError("this is no address of a server", value=server, fix="Give HOST:PORT.")
+    try:
+        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
+    except (OSError, ssl.SSLError):
+        fix = "Give the operator's CA; after joining it is HOME/identity/authority.pem."
+        raise InputError("the certificate authority cannot be read", value=ca, fix=fix) from None
+    return http.client.HTTPSConnection(host.strip("[]"), int(port), timeout=_TIMEOUT_S, context=context)
+
+
 def reach(server: str, *, ca: Path | None) -> Reached:
     """Return whether ``host:port`` answers over TLS.
 
     Raises:
         InputError: the address or the certificate file cannot be used.
     """
-    host, colon, port = server.rpartition(":")
-    if not colon or not port.isdecimal():
-        raise InputError("this is no address of a server", value=server, fix="Give HOST:PORT.")
-    try:
-        context = ssl.create_default_context(cafile=None if ca is None else str(ca))
-    except (OSError, ssl.SSLError):
-        raise InputError("the certificate authority cannot be read", value=ca, fix="Give the operator's CA.") from None
+    connection = connection_to(server, ca=ca)
     begun = time.time()
-    connection = http.client.HTTPSConnection(host, int(port), timeout=_TIMEOUT_S, context=context)
     try:
         connection.request("HEAD", "/")
         date = connection.getresponse().getheader("Date")

@@ -13,6 +13,7 @@ from eyebright_client.enrolment.joining import join as join_federation
 from eyebright_client.enrolment.joining import leave as leave_federation
 from eyebright_client.enrolment.joining import read_invitation
 from eyebright_client.enrolment.teacher import fetch_published_teacher
+from eyebright_client.policy.approval import FILE_NAME as POLICY
 
 Home = Annotated[Path, typer.Option(help="The hospital's home folder.")]
 _OUT = Console(soft_wrap=True, highlight=False, markup=False)
@@ -31,8 +32,8 @@ def join(
     teacher = fetch_published_teacher(place)
     if teacher is not None:
         _OUT.print(f"The teacher is here: {teacher}.")
-    _OUT.print(f"Put train.npz and validation.npz into {place.site}; read policy.json there.")
-    _OUT.print(f"Next: eyebright client up --home {home}")
+    _OUT.print(f"Nothing is approved yet: your rules are in {place.site / POLICY}.")
+    _OUT.print(f"Next: eyebright client up --home {home}; a plan that then waits for you says how to prepare pictures.")
 
 
 def leave(

@@ -41,8 +41,11 @@ def read_invitation(given: str) -> Invitation:
     try:
         text = Path(given).read_text("utf-8")
     except (OSError, ValueError):
-        # Not a file that can be read: then it is the invitation itself, and `decode` says what is wrong with it.
-        text = given
+        if not given.strip().startswith("eyebright"):
+            fix = "Name the file from the operator, or give its whole line."
+            # Its beginning only: what was cut wrongly while copying still has the token in it.
+            raise InvitationError("neither a file nor an invitation", value=repr(given[:24]), fix=fix) from None
+        text = given  # the invitation itself; `decode` says what is wrong with it
     invitation = Invitation.decode(text)
     if invitation.role is not Role.HOSPITAL:
         fix = "Ask for one for a hospital."

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eyebright_client.app.prepared_for import PreparedFor
 from eyebright_common.durable import write_json
 from eyebright_common.errors import InputError
 from eyebright_common.manifest import cluster_duplicates, load_prepared, read_dataset, split_groups
@@ -83,6 +84,8 @@ def prepare_site(
     if min(len(parts["train"]), len(parts["validation"])) == 0:
         left = f"What was left out, and why: {site / LEFT_OUT}."
         raise InputError("a part would be empty", value=f"{len(images)} pictures can be used", fix=left)
+    # First: pictures without the note would be taken for any task's.
+    PreparedFor(task=found.name, image_size=image_size).write(site)
     for part, held in parts.items():
         held.save(site / f"{part}.npz")
     return PreparedSite(

@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from eyebright_client.app.prepared_for import prepared_for
 from eyebright_client.enrolment.home import HospitalHome
 from eyebright_client.policy.approval import FILE_NAME, Policy, read_policy
 from eyebright_client.policy.asked_plans import asked_plans
@@ -41,6 +42,17 @@ def approve(
         out.print(f"The teacher is here: {found.teacher_sha256}.")
     add_approval(place.site, policy, found)
     out.print(f"Approved: {found.digest()}.")
+    if wanting := _not_ready(place.site, found):
+        command = f"eyebright client prepare DATA --home {home} --image-size {found.image_size} --task {found.task}"
+        out.print(f"Not ready yet: {wanting}. Next: {command}")
+
+
+def _not_ready(site: Path, plan: Plan) -> str:
+    """Return why the site's pictures cannot serve this plan; empty where they can, as far as it is written down."""
+    if not (site / "train.npz").is_file():
+        return "no pictures are prepared"
+    noted = prepared_for(site)
+    return "" if noted is None else noted.differs_from(plan)
 
 
 def find_plan(site: Path, given: str) -> Plan:

@@ -4,7 +4,7 @@ One implementation for hospital and unit: what a student was trained on is what 
 only when a DICOM object is met.
 """
 
-from eyebright_common.imaging.decoding import decode_image, read_picture
+from eyebright_common.imaging.decoding import decode_image, read_frames, read_picture
 from eyebright_common.imaging.field import FieldOfView, field_of_view
 from eyebright_common.imaging.preparation import PREPROCESSING_ID, model_input, prepare
 from eyebright_common.imaging.quality import INSTRUCTIONS, Quality, assess_quality
@@ -22,5 +22,6 @@ __all__ = [
     "field_of_view",
     "model_input",
     "prepare",
+    "read_frames",
     "read_picture",
 ]

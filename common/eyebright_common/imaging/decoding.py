@@ -25,14 +25,16 @@ quality gate sees what it looks like.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
 from eyebright_common.errors import ImageError
-from eyebright_common.imaging.dicom import decode_dicom
+from eyebright_common.imaging.dicom import count_frames, decode_dicom
 from eyebright_common.imaging.raster import decode_raster
 from eyebright_common.imaging.refusals import MAX_FILE_BYTES, MIN_SIDE, VENDOR_SUFFIXES, Pixels, refusal
 
@@ -60,8 +62,7 @@ def decode_image(source: Path | bytes, *, name: str = "", min_side: int | None =
     if not data:
         raise refusal("empty_file", shown)
     suffix = Path(shown).suffix.lower()
-    with _quiet, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quietly():
         pixels = _decode(data, shown, suffix, min_side, frame)
     if min(pixels.shape[:2]) < MIN_SIDE:
         raise refusal("too_small", shown)
@@ -86,21 +87,51 @@ def read_picture(source: Path | bytes, *, name: str = "", image_size: int = 0, f
     return decode_image(source, name=name, min_side=max(_READ_SIDE, image_size), frame=frame)
 
 
+def read_frames(source: Path | bytes, *, name: str = "", image_size: int = 0) -> Iterator[Pixels]:
+    """Yield every frame of a picture as ``read_picture`` returns it: one, but for a multi-frame DICOM object.
+
+    Raises:
+        ImageError: as ``decode_image``, as soon as a frame cannot be used: half a volume is not a volume.
+    """
+    shown = name or (str(source) if isinstance(source, Path) else "")
+    data = _read(source, shown) if isinstance(source, Path) else source
+    with _quietly():
+        frames = count_frames(data, name=shown) if _is_dicom(data) else 1
+    for frame in range(1, frames + 1):
+        yield read_picture(data, name=shown, image_size=image_size, frame=frame)
+
+
+@contextlib.contextmanager
+def _quietly() -> Iterator[None]:
+    with _quiet, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
 def _read(path: Path, shown: str) -> bytes:
     try:
         if path.is_dir():
             raise refusal("not_a_file", shown)
         if path.stat().st_size > MAX_FILE_BYTES:
             raise refusal("too_large", shown)
-        return path.read_bytes()
+        # Bounded all the same: a device or a file that still grows has another size than it says.
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
         raise refusal("missing_file", shown) from None
     except (OSError, ValueError):
         raise refusal("unreadable", shown) from None
+    if len(data) > MAX_FILE_BYTES:
+        raise refusal("too_large", shown)
+    return data
+
+
+def _is_dicom(data: bytes) -> bool:
+    return data[128:132] == b"DICM"
 
 
 def _decode(data: bytes, shown: str, suffix: str, min_side: int | None, frame: int) -> Pixels:
-    if data[128:132] == b"DICM":
+    if _is_dicom(data):
         return decode_dicom(data, name=shown, frame=frame)
     if data[:1024].lstrip().startswith(b"%PDF"):
         raise refusal("pdf", shown)

@@ -1,6 +1,6 @@
 """DICOM objects: ophthalmic photographs (OP), tomographs (OPT) and secondary captures, one frame at a time.
 
-* The first frame unless another is named; a volume is one row per frame in the manifest.
+* The first frame unless another is named; a volume is one row per frame in the manifest, and a unit reads all of them.
 * 16-bit samples use the object's own window where it has one, otherwise the full range of its stored bits.
 * An object that encapsulates a PDF, or holds no pixels, is refused by name.
 * Only header fields that the pixels need are read; nothing that names a person is.
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from eyebright_common.errors import ImageError
-from eyebright_common.imaging.refusals import MAX_PIXELS, Pixels, refusal, scaled_to_bytes
+from eyebright_common.imaging.refusals import MAX_FRAMES, MAX_PIXELS, Pixels, refusal, scaled_to_bytes
 
 # The whole object packed by zlib: what it unpacks to is not known before it fills the memory, and no camera writes it.
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -44,6 +44,27 @@ def decode_dicom(data: bytes, *, name: str, frame: int) -> Pixels:
     except Exception:
         # An element is parsed when it is first looked at, and a damaged one may raise anything the library knows.
         raise refusal("unreadable", name) from None
+
+
+def count_frames(data: bytes, *, name: str) -> int:
+    """Return how many frames a DICOM object says it has, at least 1.
+
+    Raises:
+        ImageError: ``unreadable``, or ``too_many_frames`` for a number that no eye camera writes.
+    """
+    from pydicom import dcmread
+
+    if _DEFLATED in data[:_LONGEST_META_BYTES]:
+        raise refusal("unsupported_compression", name)
+    try:
+        said = dcmread(io.BytesIO(data), stop_before_pixels=True, specific_tags=["NumberOfFrames"])
+        frames = int(said.get("NumberOfFrames") or 1)
+    except Exception:
+        # As in ``decode_dicom``: a damaged element may raise anything.
+        raise refusal("unreadable", name) from None
+    if frames > MAX_FRAMES:
+        raise refusal("too_many_frames", name)
+    return max(1, frames)
 
 
 def _check_header(dataset: Any, name: str, frame: int) -> None:

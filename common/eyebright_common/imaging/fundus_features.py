@@ -26,6 +26,8 @@ framing do not matter. Brightness is 0–255; shares are 0–1.
 ``blueness``     share of the field that is bluer than anything else
 ``hue_spread``   range of ``redness`` over the field: shadows and flare are coloured
 ``lid``          how much one side of the field is flat, without structure and of another colour
+``reflection``   share of the field under near-white light that comes in from its rim
+``veil``         median of the darkest channel, smoothed: how milky the whole is, 0–255
 ===============  =====================================================================================================
 """
 
@@ -42,6 +44,7 @@ from eyebright_common.imaging.eyelid import lid_likeness
 from eyebright_common.imaging.field import FieldOfView
 from eyebright_common.imaging.preparation import field_square, inscribed_disc
 from eyebright_common.imaging.quantiles import quantiles
+from eyebright_common.imaging.reflection import reflection_features
 from eyebright_common.imaging.refusals import Pixels
 
 _SIDE = 160
@@ -69,6 +72,7 @@ def fundus_features(image: Pixels, field: FieldOfView) -> dict[str, float]:
         **_colour(smooth, value, inside),
         "edges": float((cv2.Canny(square[:, :, 1], 60, 160)[inside] > 0).mean()),
         "lid": lid_likeness(square, inside & inscribed_disc(_SIDE, 0.9)),
+        **reflection_features(smooth, inside),
     }
 
 

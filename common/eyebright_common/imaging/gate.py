@@ -2,8 +2,9 @@
 
 ``quality_gate.json`` holds, per modality, *rules* and optionally a *model*:
 
-* A rule rejects by itself: all of its conditions hold. Rules are for what no grading data set teaches (a face, a scan
-  in place of a photograph, a lid) and stand in order of gravity.
+* A rule decides by itself: all of its conditions hold. Rules are for what no grading data set teaches (a face, a scan
+  in place of a photograph, a lid) and stand in order of gravity. Most reject; a few only make a picture no better than
+  usable, and say why.
 * A model is a logistic regression on standardised, clipped measurements: ``p = P(reject)``. Above ``reject_above`` the
   picture is rejected, above ``usable_above`` it is usable. Each measurement has a reason; the reasons whose
   measurements push hardest are the ones given.
@@ -35,9 +36,10 @@ class Condition(Document):
 
 
 class Rule(Document):
-    """A reason to reject, with the conditions that must all hold."""
+    """A reason to reject, or to call usable at best, with the conditions that must all hold."""
 
     reason: str
+    verdict: Literal["usable", "reject"] = "reject"
     all: tuple[Condition, ...]
 
     def holds(self, features: Features) -> bool:
@@ -89,6 +91,11 @@ class Gate(Document):
 
     rules: tuple[Rule, ...]
     model: RejectionModel | None = None
+
+    def reasons(self, features: Features, *, verdict: Literal["usable", "reject"]) -> tuple[str, ...]:
+        """Return the reasons of the rules that hold and come to ``verdict``, gravest first, each once."""
+        held = (rule.reason for rule in self.rules if rule.verdict == verdict and rule.holds(features))
+        return tuple(dict.fromkeys(held))
 
 
 class QualityGate(Document):

@@ -12,6 +12,7 @@ Everything is measured on a copy 256 px wide, white margins removed. Brightness 
 ``thickness``   share of the scan that is as bright as its layers
 ``whitest``     brightness of the brightest twentieth
 ``cut``         share of columns whose band touches the upper or lower edge
+``gap``         width of the widest stretch without tissue, as a share of the scan: a blink, or a retina out of reach
 ==============  ======================================================================================================
 """
 
@@ -28,6 +29,7 @@ from eyebright_common.imaging.preparation import without_white_margins
 from eyebright_common.imaging.refusals import Pixels
 
 _WIDTH = 256
+_TISSUE_FROM = 0.25
 Plane = NDArray[Any]
 
 
@@ -66,4 +68,13 @@ def _tissue(grey: Plane) -> dict[str, float]:
         "thickness": float(bright.mean()),
         "cut": float(cut.mean()),
         "whitest": float(np.percentile(grey, 95)),
+        "gap": _widest_gap(peaks - background),
     }
+
+
+def _widest_gap(heights: Plane) -> float:
+    """Return the longest run of columns far below what most reach, as a share of the width, from ``[W]``."""
+    # Not the median: a blink may take most of the scan.
+    empty = heights < _TISSUE_FROM * np.percentile(heights, 90)
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], empty, [False]]).astype(np.int8)))
+    return float((edges[1::2] - edges[::2]).max(initial=0) / len(heights))

@@ -50,6 +50,7 @@ INSTRUCTIONS = {
     "eyelid": "A lid covers part of the picture. Ask to open the eye wide.",
     "field": "Part of the field is missing. Ask to look at the target, re-centre.",
     "not_an_oct": "This is not a B-scan. Export the scan itself.",
+    "blink": "Part of the scan is empty, as after a blink. Let the patient blink, then scan again.",
     "weak_signal": "Signal too weak. Lubricate the eye, scan again.",
     "clipped": "The retina leaves the scan. Re-centre in depth and scan again.",
 }
@@ -70,11 +71,12 @@ def assess_quality(image: Pixels, *, modality: str, field: FieldOfView | None = 
 
 
 def _judged(features: dict[str, float], gate: Gate) -> Quality:
-    broken = tuple(dict.fromkeys(rule.reason for rule in gate.rules if rule.holds(features)))
+    broken, noted = gate.reasons(features, verdict="reject"), gate.reasons(features, verdict="usable")
     p = gate.model.probability(features) if gate.model else 0.0
     if broken:
         return Quality(verdict="reject", score=min(0.05, 1 - p), reasons=broken, features=features)
     if gate.model is None or p <= gate.model.usable_above:
-        return Quality(verdict="good", score=1 - p, features=features)
+        return Quality(verdict="usable" if noted else "good", score=1 - p, reasons=noted, features=features)
     verdict: Verdict = "reject" if p > gate.model.reject_above else "usable"
-    return Quality(verdict=verdict, score=1 - p, reasons=gate.model.reasons(features), features=features)
+    reasons = tuple(dict.fromkeys((*noted, *gate.model.reasons(features))))
+    return Quality(verdict=verdict, score=1 - p, reasons=reasons, features=features)

@@ -15,6 +15,8 @@ from eyebright_common.errors import ImageError
 Pixels = NDArray[np.uint8]
 
 MAX_PIXELS = 64_000_000
+# The largest volumes of B-scans have 512.
+MAX_FRAMES = 1024
 MAX_FILE_BYTES = 512 * 1024 * 1024
 MIN_SIDE = 32
 
@@ -40,6 +42,7 @@ FIXES = {
     "unsupported_depth": "Export it with 8 or 16 bits per channel.",
     "encapsulated_pdf": "This DICOM object holds a PDF report: send the photograph (OP) or the scan (OPT).",
     "no_pixels": "This DICOM object holds no picture: send the photograph (OP) or the scan (OPT).",
+    "too_many_frames": f"Export at most {MAX_FRAMES} frames in one DICOM object.",
     "no_such_frame": "Name a frame that the file has.",
     "unsupported_compression": "Export the DICOM object uncompressed or as JPEG baseline.",
 }

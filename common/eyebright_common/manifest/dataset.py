@@ -72,7 +72,11 @@ def _built(
     )
     if not manifest.rows:
         why = ", ".join(f"{reason} {count}" for reason, count in manifest.left_out.items())
-        raise ManifestError(f"no row can be used for task {task.name!r} ({why})", value=source, fix="See the reasons.")
+        raise ManifestError(
+            f"no row can be used for task {task.name!r} ({why})",
+            value=source,
+            fix="Mend the rows by the reasons in brackets.",
+        )
     return manifest, task
 
 

@@ -75,6 +75,8 @@ def _patient(path: Path) -> dict[str, str]:
 
 
 def _check_classes(root: Path, pictures: list[Record]) -> None:
+    if not root.is_dir():
+        raise ManifestError("there is no such file or folder", value=root, fix="Correct the path.")
     if not pictures:
         raise ManifestError(
             "the folder has no pictures in class folders",

@@ -124,13 +124,13 @@ class GateReport(StrictDocument):
         )
 
 
-def read_gate(folder: Path) -> GateReport:
-    """Return the gate report of the release in ``folder``.
+def read_gate(source: Path) -> GateReport:
+    """Return the gate report of a release's folder, or in a file.
 
     Raises:
         ReleaseError: there is none, or it is not one.
     """
-    path = folder / GATE_FILE
+    path = source / GATE_FILE if source.is_dir() else source
     try:
         return GateReport.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:

@@ -41,7 +41,11 @@ class Criteria:
 
     def __post_init__(self) -> None:
         if not 0.0 < self.min_specificity < 1.0:
-            raise InputError("the specificity to hold must lie between 0 and 1", value=self.min_specificity)
+            raise InputError(
+                "the specificity to hold must lie between 0 and 1",
+                value=self.min_specificity,
+                fix="Write ninety per cent as 0.9.",
+            )
         wrong = [share for share in self.prevalences if not 0.0 < share < 1.0]
         if wrong:
             raise InputError(

@@ -74,7 +74,11 @@ def regularise(teacher: Teacher, *, drop: float, drop_path: float) -> None:
     heads = [module for name, module in network.named_modules() if name in _HEAD_DROPS]
     blocks = [module for module in network.modules() if any(hasattr(module, name) for name in _BRANCH_DROPS)]
     if not heads or not blocks:
-        raise InputError("this teacher has no places for dropout", value=teacher.architecture, fix="Train without it.")
+        raise InputError(
+            "this teacher has no places for dropout",
+            value=teacher.architecture,
+            fix="Choose a ConvNeXt or a vision transformer, or a recipe without dropout: fundus-vit.",
+        )
     for head in heads:
         assert isinstance(head, nn.Dropout)
         head.p = drop

@@ -44,7 +44,7 @@ def seen_eyes(desk: VisitDesk, result: VisitResult) -> dict[Eye, Pixels]:
             continue
         with suppress(InputError, ImageError):
             data = desk.picture(result.number, eye.sha256)
-            image = read_picture(data, name=eye.sha256, image_size=PRINTED_SIDE)
+            image = read_picture(data, name=eye.sha256, image_size=PRINTED_SIDE, frame=eye.frame)
             found[eye.eye] = prepare(image, modality=result.modality, size=PRINTED_SIDE)
     return found
 

@@ -52,6 +52,7 @@ REASONS = frozenset(
         "eyelid",
         "field",
         "not_an_oct",
+        "blink",
         "weak_signal",
         "clipped",
         "missing_file",
@@ -73,6 +74,7 @@ REASONS = frozenset(
         "encapsulated_pdf",
         "no_pixels",
         "no_such_frame",
+        "too_many_frames",
         "unsupported_compression",
     ]
 )

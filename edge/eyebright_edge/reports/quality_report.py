@@ -1,4 +1,4 @@
-"""The quality verdict on a picture or on every picture of a folder, one line each."""
+"""The quality verdict on a picture or on every picture of a folder, one line each; a volume has one for each frame."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eyebright_common.errors import ImageError, InputError
-from eyebright_common.imaging import IMAGE_SUFFIXES, assess_quality, read_picture
+from eyebright_common.imaging import IMAGE_SUFFIXES, Quality, assess_quality, read_frames
 
 UNREADABLE = "unreadable"
 
@@ -32,22 +32,24 @@ def pictures_at(path: Path) -> tuple[list[Path], int]:
 
 
 def quality_lines(pictures: Iterable[Path], *, modality: str) -> Iterator[dict[str, Any]]:
-    """Yield the verdict on each picture, as JSON; one that cannot be read has the verdict ``unreadable``."""
+    """Yield the verdict on each frame of each picture, as JSON; what cannot be read has the verdict ``unreadable``."""
     for file in pictures:
         try:
-            quality = assess_quality(read_picture(file), modality=modality)
+            for frame, image in enumerate(read_frames(file), start=1):
+                yield {"file": str(file), "frame": frame, **_facts(assess_quality(image, modality=modality))}
         except ImageError as error:
             facts: dict[str, Any] = {"verdict": UNREADABLE, "score": None, "reasons": [error.reason], "features": {}}
-            yield {"file": str(file), **facts, "fix": error.fix}
-            continue
-        yield {
-            "file": str(file),
-            "verdict": quality.verdict,
-            "score": quality.score,
-            "reasons": list(quality.reasons),
-            "features": {name: round(float(value), 4) for name, value in quality.features.items()},
-            "fix": "",
-        }
+            yield {"file": str(file), "frame": 1, **facts, "fix": error.fix}
+
+
+def _facts(quality: Quality) -> dict[str, Any]:
+    return {
+        "verdict": quality.verdict,
+        "score": quality.score,
+        "reasons": list(quality.reasons),
+        "features": {name: round(float(value), 4) for name, value in quality.features.items()},
+        "fix": "",
+    }
 
 
 def quality_line(facts: dict[str, Any]) -> str:
@@ -55,7 +57,8 @@ def quality_line(facts: dict[str, Any]) -> str:
     score = "  - " if facts["score"] is None else f"{facts['score']:.2f}"
     reasons = ",".join(facts["reasons"]) or "-"
     features = " ".join(f"{name}={value:.3g}" for name, value in facts["features"].items())
-    return f"{facts['file']}  {facts['verdict']:<10} {score}  {reasons}  {features or facts['fix']}".rstrip()
+    file = facts["file"] if facts["frame"] == 1 else f"{facts['file']} frame {facts['frame']}"
+    return f"{file}  {facts['verdict']:<10} {score}  {reasons}  {features or facts['fix']}".rstrip()
 
 
 def count_verdicts(lines: Iterable[dict[str, Any]]) -> dict[str, int]:

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from eyebright_common.errors import EyebrightError, ReleaseError
-from eyebright_common.release import MODEL_FILE, Precision
+from eyebright_common.release import Precision
+from eyebright_common.release.schema import MODEL_FILES
 from eyebright_edge.runtime.protocol import FloatArray, require_input
 
 _INPUT = "image"
@@ -39,15 +40,16 @@ class OnnxRuntime:
         source: A release folder, or the path of a model file.
         threads: Threads inside one operator.
         runtime: One of ``onnxruntime-cpu``, ``onnxruntime-cuda``, ``onnxruntime-tensorrt``.
+        precision: Which of a release folder's networks; of a file, what it computes in.
 
     Raises:
         ReleaseError: the file is missing, is not an ONNX graph, or does not keep the contract.
         EyebrightError: this machine cannot compute so.
     """
 
-    precision: Precision = "fp32"
-
-    def __init__(self, source: Path, *, threads: int = 2, runtime: str = "onnxruntime-cpu") -> None:
+    def __init__(
+        self, source: Path, *, threads: int = 2, runtime: str = "onnxruntime-cpu", precision: Precision = "fp32"
+    ) -> None:
         import onnxruntime
 
         if not self.has(runtime):
@@ -56,8 +58,9 @@ class OnnxRuntime:
                 value=runtime,
                 fix=f"It has: {', '.join(onnxruntime.get_available_providers())}.",
             )
-        model = source / MODEL_FILE if source.is_dir() else source
-        self.name = runtime
+        model = source / MODEL_FILES[precision] if source.is_dir() else source
+        self.name = runtime if precision == "fp32" else f"{runtime}-{precision}"
+        self.precision: Precision = precision
         self.notices: tuple[str, ...] = ()
         self._session = _open_session(model, threads, _PROVIDERS[runtime])
         self.image_size, self.classes = _check_contract(self._session, model)

@@ -2,6 +2,8 @@
 
 * ``auto`` tries TensorRT where there is an NVIDIA GPU, then ONNX Runtime on it, then ONNX Runtime on the CPU. What the
   configuration names is tried in their place. ONNX Runtime on the CPU comes last, always: a unit can always screen.
+* A machine without an NVIDIA GPU takes the release's INT8 network, where one ships and was faster than FP32 when the
+  release was built, once it has held its golden cases here. The FP32 network stays in reserve.
 * ONNX Runtime's own TensorRT provider builds engines where nobody sees it and is known to keep stale ones: it is used
   only when the configuration says so.
 * What could not be used, and why, stands in ``notices``. A runtime without a GPU on a machine without one is no news.
@@ -15,7 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from eyebright_common.errors import EyebrightError, ReleaseError
+from eyebright_common.release import RELEASE_FILE, parse_release
 from eyebright_edge.runtime.fallback import RuntimeWithReserve
+from eyebright_edge.runtime.golden import prove_runtime
 from eyebright_edge.runtime.onnx_runtime import OnnxRuntime
 from eyebright_edge.runtime.protocol import Runtime
 from eyebright_edge.runtime.settings import GPU_NODES, Choice, RuntimeSettings, settings_from_environment
@@ -50,7 +54,8 @@ def open_runtime(
     chosen = settings_from_environment() if settings is None else settings
     reserve = partial(_open_cpu, source, threads)
     notices: list[str] = []
-    for choice in _candidates(chosen.choice, gpu_nodes):
+    gpu = any(node.exists() for node in gpu_nodes)
+    for choice in _candidates(chosen.choice, gpu=gpu):
         try:
             first = _open(choice, source, threads, chosen, build, progress)
         except EyebrightError as error:
@@ -58,6 +63,14 @@ def open_runtime(
             notices.append(f"{choice} is not used: {error}")
         else:
             return RuntimeWithReserve(first, reserve, notices=tuple(notices))
+    if chosen.precision == "auto" and chosen.choice in ("auto", _CPU) and not gpu:
+        try:
+            quantised = _open_quantised(source, threads)
+        except EyebrightError as error:
+            notices.append(f"the INT8 network is not used: {error}")
+        else:
+            if quantised is not None:
+                return RuntimeWithReserve(quantised, reserve, notices=tuple(notices))
     cpu = reserve()
     cpu.notices = tuple(notices)
     return cpu
@@ -71,10 +84,10 @@ def build_runtime(source: Path) -> Runtime:
     return open_runtime(source, build=True)
 
 
-def _candidates(choice: Choice, gpu_nodes: Iterable[Path]) -> tuple[Choice, ...]:
+def _candidates(choice: Choice, *, gpu: bool) -> tuple[Choice, ...]:
     if choice != "auto":
         return () if choice == _CPU else (choice,)
-    if not any(node.exists() for node in gpu_nodes):
+    if not gpu:
         return ()
     return tuple(one for one in _AUTO if one == "tensorrt" or OnnxRuntime.has(one))
 
@@ -93,6 +106,20 @@ def _open(
     from eyebright_edge.runtime.tensorrt import open_tensorrt
 
     return open_tensorrt(source, settings, build=build, progress=progress)
+
+
+def _open_quantised(source: Path, threads: int) -> OnnxRuntime | None:
+    """Return the release's INT8 network, proven here; None where there is none that is worth it."""
+    described = source / RELEASE_FILE
+    if not described.is_file():
+        return None
+    release = parse_release(described.read_bytes(), source=str(described))
+    facts = release.variant("int8")
+    if facts is None or facts.speed_ratio <= 1.0:
+        return None
+    runtime = OnnxRuntime(source, threads=threads, precision="int8")
+    prove_runtime(runtime, source, release).require(runtime.name)
+    return runtime
 
 
 def _open_cpu(source: Path, threads: int) -> OnnxRuntime:

@@ -4,7 +4,7 @@ Read from the environment, so that a service file is the one place where a board
 
 =============================  =========================================================================
 ``EYEBRIGHT_RUNTIME``          ``auto`` (default), or one of ``CHOICES``, which is then tried first
-``EYEBRIGHT_PRECISION``        ``fp16`` (default, where the release says what it loses) or ``fp32``
+``EYEBRIGHT_PRECISION``        ``auto`` (default): what fits this machine; ``fp16`` for engines alone; or ``fp32``
 ``EYEBRIGHT_BOARD_PYTHON``     the Python with the board's TensorRT; default ``/usr/bin/python3``
 ``EYEBRIGHT_ENGINES``          folder of built engines; default ``~/.cache/eyebright/engines``
 ``EYEBRIGHT_REFIT``            ``1`` refits engines with new weights in place of building; default ``0``
@@ -24,6 +24,7 @@ from eyebright_common.errors import InputError
 
 Choice = Literal["auto", "onnxruntime-cpu", "onnxruntime-cuda", "onnxruntime-tensorrt", "tensorrt"]
 EnginePrecision = Literal["fp32", "fp16"]
+WantedPrecision = Literal["auto", "fp16", "fp32"]
 T = TypeVar("T", bound=str)
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 
@@ -56,7 +57,8 @@ class RuntimeSettings:
 
     Attributes:
         choice: Which runtime to try first.
-        precision: What engines compute in.
+        precision: ``auto`` is FP16 for engines and INT8 for a machine that has only a CPU, where the release ships
+            them; ``fp16`` is for engines alone; ``fp32`` is full precision everywhere.
         board_python: The Python with the board's TensorRT.
         engines: Where built engines are kept.
         refit: Whether an engine may be made from an older one with new weights.
@@ -67,7 +69,7 @@ class RuntimeSettings:
     """
 
     choice: Choice = "auto"
-    precision: EnginePrecision = "fp16"
+    precision: WantedPrecision = "auto"
     board_python: Path = Path("/usr/bin/python3")
     engines: Path = Path("~/.cache/eyebright/engines")
     refit: bool = False
@@ -88,7 +90,7 @@ def settings_from_environment(environment: Mapping[str, str] | None = None) -> R
     engines = Path(given.get("EYEBRIGHT_ENGINES") or default.engines)
     return RuntimeSettings(
         choice=_one_of(given, "EYEBRIGHT_RUNTIME", CHOICES, default.choice),
-        precision=_one_of(given, "EYEBRIGHT_PRECISION", get_args(EnginePrecision), default.precision),
+        precision=_one_of(given, "EYEBRIGHT_PRECISION", get_args(WantedPrecision), default.precision),
         board_python=Path(given.get("EYEBRIGHT_BOARD_PYTHON") or default.board_python),
         engines=engines.expanduser(),
         refit=_one_of(given, "EYEBRIGHT_REFIT", ("0", "1"), "0") == "1",

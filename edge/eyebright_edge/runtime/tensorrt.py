@@ -300,7 +300,7 @@ class _Opening:
 
 def engine_key(release: Release, settings: RuntimeSettings, probed: Mapping[str, Any]) -> tuple[EngineKey, str]:
     """Return the key of the engine that this machine needs for a release, and the file it is built from."""
-    half = settings.precision == "fp16" and release.variant("fp16") is not None
+    half = settings.precision != "fp32" and release.variant("fp16") is not None
     precision: EnginePrecision = "fp16" if half else "fp32"
     name = MODEL_FILES[precision] if probed.get("precision") == "graph" else MODEL_FILE
     size = release.preprocessing.image_size

@@ -25,6 +25,7 @@ def picture_facts(picture: ScreenedPicture) -> dict[str, Any]:
         "reasons": list(picture.decision.reasons),
         "quality": quality and {"verdict": quality.verdict, "score": quality.score, "reasons": list(quality.reasons)},
         "probabilities": dict(picture.probabilities),
+        "frame": picture.frame,
         "milliseconds": dict(picture.milliseconds),
     }
 
@@ -110,4 +111,5 @@ def recorded_picture(facts: Mapping[str, Any]) -> ScreenedPicture:
         probabilities=facts.get("probabilities", {}),
         sha256=facts.get("sha256"),
         camera=str(facts.get("camera", "")),
+        frame=int(facts.get("frame", 1)),
     )

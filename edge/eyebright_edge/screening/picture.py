@@ -4,21 +4,26 @@
 * The referable score is the summed calibrated probability of the referable classes.
 * The attention map belongs to the referable class with the most evidence: positive parts only, scaled so that its
   strongest place is 1. It says where the network looked, not what is there.
+* A volume (a DICOM object of many frames) is screened frame by frame, and its worst gradable frame answers for it. A
+  threshold was set for single pictures, so a volume is referred sooner, never later. Without a finding, and with more
+  frames rejected than gradable, the volume is UNGRADABLE.
 * A picture that cannot be read is a result too (``refused_picture``), so that none vanishes from a visit.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from eyebright_common.errors import ImageError
-from eyebright_common.imaging import Quality, assess_quality, field_of_view, model_input, prepare, read_picture
+from eyebright_common.imaging import Quality, assess_quality, field_of_view, model_input, prepare, read_frames
+from eyebright_common.imaging.refusals import Pixels
 from eyebright_common.release import Eye, ImageDecision, Release, Verdict, decide_image, probabilities, referable_scores
 from eyebright_edge.runtime import FloatArray, Runtime
 
@@ -40,6 +45,7 @@ class ScreenedPicture:
         fix: What to do about a picture that could not be read.
         sha256: Digest of the file, where whoever holds the visit took it.
         camera: What took the picture, as the file or the unit says; empty when unknown.
+        frame: Which frame answers for a volume, counted from 1.
     """
 
     name: str
@@ -54,6 +60,7 @@ class ScreenedPicture:
     fix: str = ""
     sha256: str | None = None
     camera: str = ""
+    frame: int = 1
 
     @property
     def verdict(self) -> Verdict:
@@ -69,7 +76,7 @@ def screen_picture(
     eye: Eye = Eye.UNKNOWN,
     name: str = "",
 ) -> ScreenedPicture:
-    """Screen one picture.
+    """Screen one picture, or all frames of a volume.
 
     Args:
         runtime: What runs the release's network.
@@ -82,16 +89,52 @@ def screen_picture(
         ImageError: the picture cannot be read; ``refused_picture`` makes a result of it.
     """
     shown = name or (str(source) if isinstance(source, Path) else "picture")
+    return _worst(_screened_frames(runtime, release, source, eye=eye, name=shown))
+
+
+def _screened_frames(
+    runtime: Runtime, release: Release, source: Path | bytes, *, eye: Eye, name: str
+) -> Iterator[ScreenedPicture]:
     watch = _Stopwatch()
-    image = read_picture(source, name=shown, image_size=release.preprocessing.image_size)
-    watch.lap("decode")
+    frames = read_frames(source, name=name, image_size=release.preprocessing.image_size)
+    for number, image in enumerate(frames, start=1):
+        watch.lap("decode")
+        yield replace(_screened(runtime, release, image, watch, eye=eye, name=name), frame=number)
+        watch = _Stopwatch()
+
+
+def _worst(frames: Iterator[ScreenedPicture]) -> ScreenedPicture:
+    """Return the frame that answers for all; only two are held, because a volume of pixels would fill a small unit."""
+    gradable: ScreenedPicture | None = None
+    rejected: ScreenedPicture | None = None
+    balance = 0
+    spent: Counter[str] = Counter()
+    for frame in frames:
+        spent.update(frame.milliseconds)
+        score = frame.decision.score
+        if score is None:
+            balance -= 1
+            rejected = rejected or frame
+        else:
+            balance += 1
+            if gradable is None or score > (gradable.decision.score or 0.0):
+                gradable = frame
+    found = gradable is not None and gradable.verdict is Verdict.REFER
+    chosen = rejected if rejected is not None and balance < 0 and not found else gradable or rejected
+    assert chosen is not None, "a picture has at least one frame"
+    return replace(chosen, milliseconds={step: round(time_ms, 2) for step, time_ms in spent.items()})
+
+
+def _screened(
+    runtime: Runtime, release: Release, image: Pixels, watch: _Stopwatch, *, eye: Eye, name: str
+) -> ScreenedPicture:
     # Found once: the verdict and the crop need the same field of view.
     seen = field_of_view(image) if release.modality == "CFP" else None
     quality = assess_quality(image, modality=release.modality, field=seen)
     watch.lap("quality")
     if quality.verdict == "reject":
         decision = decide_image(None, threshold=release.threshold.value, gradable=False, reasons=quality.reasons)
-        return ScreenedPicture(name=shown, eye=eye, decision=decision, quality=quality, milliseconds=watch.laps)
+        return ScreenedPicture(name=name, eye=eye, decision=decision, quality=quality, milliseconds=watch.laps)
     prepared = prepare(image, modality=release.modality, size=release.preprocessing.image_size, field=seen)
     watch.lap("prepare")
     logits, cam = runtime.run(model_input(prepared))
@@ -100,7 +143,7 @@ def screen_picture(
     score = referable_scores(logits, temperature=release.temperature, referable=release.referable_mask)[0]
     best = int(np.argmax(np.where(release.referable_mask, classes, -1.0)))
     return ScreenedPicture(
-        name=shown,
+        name=name,
         eye=eye,
         decision=decide_image(float(score), threshold=release.threshold.value),
         quality=quality,

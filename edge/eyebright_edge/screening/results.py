@@ -93,6 +93,7 @@ def _eye_result(decision: EyeDecision, pictures: Sequence[ScreenedPicture]) -> E
         quality=_quality_word(deciding) if deciding else "",
         quality_reasons=decision.reasons if decision.verdict is Verdict.UNGRADABLE else of_it,
         sha256=deciding.sha256 if deciding else None,
+        frame=deciding.frame if deciding else 1,
         overlay=bool(judged),
         pictures=tuple(_picture_result(picture) for picture in mine),
     )

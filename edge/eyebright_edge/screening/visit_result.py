@@ -53,6 +53,7 @@ class EyeResult:
             empty without a picture.
         quality_reasons: That picture's reasons; for an ungradable eye the reasons of all its pictures, each once.
         sha256: Digest of the deciding picture's file.
+        frame: Which frame of that file, counted from 1.
         overlay: Whether a picture of where the network looked can be shown.
         pictures: Every picture of this eye, in the order taken.
     """
@@ -63,6 +64,7 @@ class EyeResult:
     quality: str = ""
     quality_reasons: tuple[str, ...] = ()
     sha256: str | None = None
+    frame: int = 1
     overlay: bool = False
     pictures: tuple[PictureResult, ...] = ()
 

@@ -7,6 +7,7 @@ and ``records.sqlite``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,6 +29,8 @@ DISTRIBUTION_PORT = 7442
 FLEET_PORT = 7443
 SUPERLINK_PORT = 7444
 INVITATION_VALIDITY = timedelta(hours=72)
+# A host name, an IPv4 or an IPv6 address; what they mean is for the resolver to say.
+_HOST = re.compile(r"[A-Za-z0-9:]([A-Za-z0-9.:_-]{0,252}[A-Za-z0-9:])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,8 +128,15 @@ class OperatorFolder(Closing):
             passphrase: To encrypt the offline signing keys with.
 
         Raises:
-            InputError: the folder holds something already.
+            InputError: the folder holds something already, or a host cannot be the name of one.
         """
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                fix = "Give a name or an address, e.g. rounds.example.org; ports have options of their own."
+                raise InputError("this cannot be the name of a server", value=repr(host[:80]), fix=fix)
+        ports = [port for port in (enrolment_port, distribution_port, fleet_port, superlink_port) if port]
+        if len(set(ports)) < len(ports):
+            raise InputError("two services would share a port", value=ports, fix="Give each a port of its own.")
         if folder.exists() and any(folder.iterdir()):
             raise InputError("the operator's folder is not empty", value=folder, fix="Name a new folder.")
         folder.mkdir(parents=True, exist_ok=True)

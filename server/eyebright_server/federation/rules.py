@@ -53,5 +53,7 @@ class RoundRules:
         if self.quorum is None:
             return max(1, (hospitals + 1) // 2)
         if self.quorum > hospitals:
-            raise InputError("the quorum is larger than the run", value=f"{self.quorum} of {hospitals} hospitals")
+            fix = "Lower --quorum, or ask more hospitals."
+            found = f"{self.quorum} of {hospitals} hospitals"
+            raise InputError("the quorum is larger than the run", value=found, fix=fix)
         return self.quorum

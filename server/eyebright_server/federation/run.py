@@ -29,6 +29,7 @@ from eyebright_server.federation.privacy import PrivateAveraging, noise_secret
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult
 from eyebright_server.federation.rounds import Averaging, RoundDriver, finished_run
 from eyebright_server.federation.rules import RoundRules
+from eyebright_server.federation.run_folder import check_sites
 from eyebright_server.records import Records
 
 # The hospital's app is named, as Flower names apps; the server does not import the hospital's package.
@@ -163,6 +164,4 @@ def averaging_for(plan: Plan, folder: Path) -> Averaging:
 def _check(sites: Sequence[Path], backend: str) -> None:
     if backend not in BACKENDS:
         raise InputError("unknown backend", value=backend, fix=f"Choose one of: {', '.join(BACKENDS)}.")
-    missing = [site for site in sites if not Path(site).is_dir()]
-    if missing:
-        raise InputError("a site directory does not exist", value=missing[0], fix="Prepare every site first.")
+    check_sites([Path(site) for site in sites])

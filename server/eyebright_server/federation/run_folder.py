@@ -13,7 +13,9 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+import math
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ from eyebright_server.federation.records import Arrays
 from eyebright_server.federation.rules import RoundRules
 
 STUDENT = "student.safetensors"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
 class RunSettings(Document):
@@ -83,13 +86,20 @@ class RunFolder:
         """Write down a new run, over the folders ``sites`` or with ``participants`` of the SuperLink.
 
         Raises:
-            InputError: there is one of this name.
+            InputError: there is one of this name, a site is missing or named twice, or the deadline is none.
         """
+        if deadline_s is not None and not 0 < deadline_s < math.inf:
+            fix = "Give seconds above 0, or leave it out to wait."
+            raise InputError("this is no deadline", value=f"{deadline_s} s", fix=fix)
+        check_sites(sites)
+        named = [site.resolve() for site in sites]
+        if twice := sorted({str(site) for site in named if named.count(site) > 1}):
+            raise InputError("a site is named twice", value=twice[0], fix="Name each folder once.")
         if (folder / "run.json").exists():
             fix = "Name another, or go on with: eyebright server rounds resume"
             raise InputError("there is a run of this name", value=folder.name, fix=fix)
         settings = RunSettings(
-            sites=tuple(str(site.resolve()) for site in sites),
+            sites=tuple(map(str, named)),
             participants=participants,
             hospitals=len(sites) or len(participants),
             deadline_s=deadline_s,
@@ -157,9 +167,32 @@ class RunFolder:
             ) from None
 
 
+def check_sites(sites: Sequence[Path]) -> None:
+    """Pass when every site directory is there.
+
+    Raises:
+        InputError: one is not.
+    """
+    missing = [site for site in sites if not site.is_dir()]
+    if missing:
+        raise InputError("a site directory does not exist", value=missing[0], fix="Prepare every site first.")
+
+
 def runs_folder(operator: Path) -> Path:
     """Where an operator's runs are."""
     return operator / "rounds"
+
+
+def run_named(operator: Path, name: str) -> Path:
+    """Return the folder of the operator's run ``name``.
+
+    Raises:
+        InputError: it cannot be the name of a run; a path is none, it would lie elsewhere.
+    """
+    if not _NAME.fullmatch(name):
+        fix = "Use 1 to 64 letters, digits, dots, dashes or underscores, beginning with a letter or digit."
+        raise InputError("this cannot be the name of a run", value=repr(name[:80]), fix=fix)
+    return runs_folder(operator) / name
 
 
 def plan_signer(operator: Path) -> PlanSigner:

@@ -24,7 +24,7 @@ from eyebright_common.errors import InputError, ReleaseError
 from eyebright_common.release import GATE_FILE, MODEL_FILE, GateReport, Release, next_version, read_gate, read_release
 from eyebright_common.release.gate_report import Override
 from eyebright_common.release.rollout import Ring, Rollout
-from eyebright_common.trust import AvailableRelease
+from eyebright_common.trust import AvailableRelease, target_name
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.fleet import Fleet
 from eyebright_server.release.build import Hearing, hear, release_of, write_verdict
@@ -38,7 +38,7 @@ from eyebright_server.release.site_evidence import Role
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Published:
-    """A published release; ``new`` is False when it was published before."""
+    """A published release; ``new`` is False when it was published before, ``rollout`` the one it is in."""
 
     release: AvailableRelease
     new: bool
@@ -198,7 +198,9 @@ class ReleaseDesk(Closing):
         state = self.fleet.current(found.task)
         if new and rings is None and state is not None and state.rollout.state != "done":
             raise ReleaseError(
-                "a rollout of this task has not ended", value=f"release {state.rollout.version}", fix="End it first."
+                "a rollout of this task has not ended",
+                value=f"release {state.rollout.version}",
+                fix="Promote it to its end, or roll back.",
             )
         rollout = None
         if rings is not None:
@@ -209,6 +211,8 @@ class ReleaseDesk(Closing):
             # Units follow the last rollout; without rings this one is for everybody.
             before = max((one.version for one in known), key=int, default=None)
             self.fleet.everybody(found.task, version=found.version, before=before, by=by)
+        elif state is not None and state.rollout.version == found.version and state.rollout.state != "done":
+            rollout = state.rollout  # published before, and for whom stays as it is
         published = self.operator.repository.publish(folder, task=found.task, version=found.version)
         if new:
             facts = {
@@ -267,7 +271,7 @@ class ReleaseDesk(Closing):
                     task=task,
                     version=version,
                     state=state,
-                    gate=_gate_words(place),
+                    gate=_gate_words(self._gate_file(task, version) if state == "published" else place),
                     rollout=self._rollout_words(task, version),
                 )
             )
@@ -328,6 +332,12 @@ class ReleaseDesk(Closing):
             raise InputError("there is no such candidate", value=f"{task} {chosen or ''}".strip(), fix=fix)
         return place / chosen
 
+    def _gate_file(self, task: str, version: str) -> Path | None:
+        """Return the gate report that was published with a release, wherever the release came from."""
+        name = target_name(task, version, GATE_FILE)
+        repository = self.operator.repository
+        return repository.target_file(name) if name in repository.targets() else None
+
     def _rollout_words(self, task: str, version: str) -> str:
         state = self.fleet.current(task)
         if state is None or state.rollout.version != version:
@@ -338,7 +348,7 @@ class ReleaseDesk(Closing):
 
 
 def _gate_words(place: Path | None) -> str:
-    if place is None or not (place / GATE_FILE).is_file():
+    if place is None or (place.is_dir() and not (place / GATE_FILE).is_file()):
         return "not judged"
     report = read_gate(place)
     word = "passed" if report.passed else "blocked"

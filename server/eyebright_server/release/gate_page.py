@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from eyebright_common import __version__
-from eyebright_common.release import GateReport, Release
+from eyebright_common.release import GateReport, GateRule, Release
 from eyebright_server.release.evaluation_page.page import page_environment
-from eyebright_server.release.gate_words import COLUMNS, headline, rule_cells
+from eyebright_server.release.gate_words import headline, rule_cells
+
+# The verdict stands beside its rule: what is furthest right is out of sight on a narrow screen.
+_COLUMNS = ("rule", "verdict", "found", "allowed", "n")
 
 
 def render_gate(release: Release, gate: GateReport) -> str:
@@ -17,9 +20,16 @@ def render_gate(release: Release, gate: GateReport) -> str:
             release=release,
             gate=gate,
             headline=headline(gate),
-            columns=COLUMNS,
-            rows=[(rule, rule_cells(rule, gate)) for rule in gate.rules],
+            columns=_COLUMNS,
+            rows=[(_tone(rule), rule_cells(rule, gate)) for rule in gate.rules],
+            failed=[rule.title for rule in gate.rules if rule.verdict == "fail" and not rule.blocks],
             code_version=__version__,
             notice=release.notice,
         )
     )
+
+
+def _tone(rule: GateRule) -> str:
+    if rule.passed:
+        return "good"
+    return "bad" if rule.blocks else "warn"

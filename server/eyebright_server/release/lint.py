@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 import onnx
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from onnx import ModelProto, TensorProto, ValueInfoProto, numpy_helper
 
 from eyebright_common.release import Precision
@@ -95,18 +95,32 @@ def lint(
         model = onnx.load_model_from_string(data)
     except DecodeError:
         return ("the file is not an ONNX model",)
+    if not _is_text(model):
+        return ("a name in the file is not UTF-8 text",)
+    weights = tuple(_weights(model))
     found = [
         *_size(data, size_budget_bytes),
         *_versions(model),
         *_operators(model, precision),
         *_computed_shapes(model),
-        *_weights(model),
-        *_quantisation(model),
+        *weights,
+        *(() if weights else _quantisation(model)),
         *_interface(model, image_size, classes),
         *_notes(model),
     ]
     # With external data the checker would look for files; it was refused above.
     return tuple(found) if found else tuple(_checker(model))
+
+
+def _is_text(message: Message) -> bool:
+    """Whether every string in a message is one: what is not UTF-8 arrives as bytes, and ONNX's checker stumbles."""
+    for field, value in message.ListFields():
+        several = value if field.is_repeated else [value]
+        if field.type == field.TYPE_STRING and not all(isinstance(one, str) for one in several):
+            return False
+        if field.type == field.TYPE_MESSAGE and not all(_is_text(one) for one in several):
+            return False
+    return True
 
 
 def _size(data: bytes, budget: int) -> Iterator[str]:
@@ -160,7 +174,7 @@ def _weights(model: ModelProto) -> Iterator[str]:
         yield "two weights have the same name"
     try:
         broken = [t.name for t in tensors if not np.isfinite(numpy_helper.to_array(t)).all()]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, KeyError) as error:  # KeyError: of a kind that ONNX does not know
         yield f"a weight cannot be read ({error})"
         return
     if broken:

@@ -130,7 +130,8 @@ def publish(
         published = desk.publish(release, rings=_rings(rings) if staged or rings else None, by=_by(operator))
     made = published.release
     new = "is published" if published.new else "was published already"
-    ring = f" Ring {published.rollout.rings[0].name} is open." if published.rollout else ""
+    rollout = published.rollout
+    ring = f" Ring {rollout.rings[rollout.opened].name} is {rollout.state}." if rollout else ""
     facts = {
         "task": made.task,
         "version": made.version,

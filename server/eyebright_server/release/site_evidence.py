@@ -5,7 +5,8 @@
   pictures is to be referred. UNGRADABLE is counted apart, with its truth.
 * Two releases are compared on the patients that both can grade.
 * A patient belongs to the part that its pictures name; of several, the first in their order. ``class`` holds patients
-  to be referred by the class for which they are.
+  to be referred by the class for which they are. In ``eye`` a patient's right eye and left eye are judged each alone,
+  in a part of its own, so that one patient is still one fact of a part.
 * Parts below ``smallest`` patients are left out: they could describe one person.
 """
 
@@ -111,7 +112,7 @@ def evidence_of(pictures: Sequence[Answered], about: About) -> SiteEvidence:
         data_digest=about.data_digest,
         threshold=about.release.threshold.value,
         outcomes=_outcomes(visits),
-        parts=_parts(visits, about.smallest),
+        parts=_parts(visits, _eyes(pictures, about), about.smallest),
         against={role: _disagreement(visits, role, other) for role, other in about.others.items()},
         counts={name: tuple(values) for name, values in counts.to_dict().items()},
         must_refer=MustRefer(cases=len(marked), missed=sum(visit.verdict is Verdict.NO_REFERRAL for visit in marked))
@@ -149,6 +150,14 @@ def _visits(pictures: Sequence[Answered], about: About) -> list[_Visit]:
     for picture in pictures:
         by_patient.setdefault(picture.patient, []).append(picture)
     return [_visit(taken, about) for taken in by_patient.values()]
+
+
+def _eyes(pictures: Sequence[Answered], about: About) -> dict[str, list[_Visit]]:
+    """Return by eye what a visit that has this eye alone would end with; pictures of unknown eyes are in none."""
+    sides = {"left": Eye.LEFT, "right": Eye.RIGHT}
+    return {
+        name: _visits([picture for picture in pictures if picture.eye is eye], about) for name, eye in sides.items()
+    }
 
 
 def _visit(taken: Sequence[Answered], about: About) -> _Visit:
@@ -193,8 +202,8 @@ def _outcomes(visits: Sequence[_Visit]) -> Outcomes:
     )
 
 
-def _parts(visits: Sequence[_Visit], smallest: int) -> dict[str, dict[str, Outcomes]]:
-    by: dict[str, dict[str, list[_Visit]]] = {}
+def _parts(visits: Sequence[_Visit], eyes: dict[str, list[_Visit]], smallest: int) -> dict[str, dict[str, Outcomes]]:
+    by = {"eye": eyes}
     for visit in visits:
         for fact, value in visit.facts.items():
             by.setdefault(fact, {}).setdefault(value, []).append(visit)

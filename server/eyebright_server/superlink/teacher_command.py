@@ -22,6 +22,11 @@ def publish_teacher(
     """Sign a teacher and put it where hospitals find it by its digest; needs the offline keys."""
     if teacher.suffix != ".safetensors" or not teacher.is_file():
         raise InputError("a teacher is a safetensors file", value=teacher, fix="Name the file that training wrote.")
+    # Imported here: it loads torch, which the operator's other commands do without.
+    from eyebright_learning.models.identity import read_identity
+
+    if read_identity(teacher) is None:
+        raise InputError("this file is not a teacher", value=teacher, fix="Train one: eyebright server teacher train.")
     digest = sha256_of(teacher)
     with OperatorFolder.open(folder, passphrase=passphrase()) as operator:
         operator.repository.add_target(teacher, f"teachers/{digest}.safetensors")

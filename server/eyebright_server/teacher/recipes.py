@@ -2,12 +2,14 @@
 
 | | fundus-vit | oct-convnext |
 |---|---|---|
+| network | ViT-Base, patch 16 | ConvNeXtV2-Large |
 | loss | cross-entropy | focal, gamma 2 |
 | balance | every class is shown equally often | class weights in the loss |
 | views | mild | RandAugment's, for teachers |
 | from an encoder of ``pretrain`` | layer-wise rates, 0.75 per layer | - |
 | from given weights | gentler rate | backbone frozen at first, then at a fifth of the head's rate |
 | last third of the passes | - | weights averaged |
+| from given weights, in timm's networks | - | dropout and stochastic depth, 0.3 each |
 | warm-up, floor of the rate | a tenth of the passes, 1 % | a fifteenth, 0.1 % |
 
 * A frozen backbone and rates of its own make sense for a body that knows something: from random weights they are off.
@@ -20,6 +22,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from eyebright_common.errors import InputError
+from eyebright_common.tasks import ScreeningTask
+from eyebright_learning.models import Teacher
+from eyebright_learning.models.timm_teacher import regularise
 from eyebright_learning.training import TeacherTraining
 from eyebright_learning.training.config import Balance, Precision
 from eyebright_learning.views import AUGMENTATION_ID, STRONG_TEACHER
@@ -45,6 +50,8 @@ class TeacherRecipe:
         final_rate: Rate at the end, as a part of the peak.
         layer_decay: From a pre-trained encoder, the rate of a layer as a part of the next one's.
         averaging_start: Part of the schedule after which weights are averaged; 1 is off.
+        drop: From given weights, probability of dropout and, in the last block, of leaving a branch out.
+        teacher: The published network, by timm's name.
         smoke_teacher: A tiny network of the same family.
     """
 
@@ -60,6 +67,8 @@ class TeacherRecipe:
     final_rate: float = 0.01
     layer_decay: float = 1.0
     averaging_start: float = 1.0
+    drop: float = 0.0
+    teacher: str
     smoke_teacher: str
 
     def training(
@@ -115,11 +124,27 @@ class TeacherRecipe:
             )
         return replace(config, averaging_start=self.averaging_start) if epochs >= _LONG_ENOUGH else config
 
+    def regularise(self, teacher: Teacher, *, start: Start) -> None:
+        """Give an untrained teacher the recipe's dropout and stochastic depth, where it has some.
+
+        A network that begins with nothing to forget is left alone, and so are students' architectures, hybrids and
+        ensembles, which have their own.
+
+        Args:
+            teacher: What is about to be trained.
+            start: What it starts from.
+
+        Raises:
+            InputError: the network has no places for them.
+        """
+        if self.drop and start in ("weights", "pretrained") and teacher.identity.kind == "timm":
+            regularise(teacher, drop=self.drop, drop_path=self.drop)
+
 
 RECIPES: dict[str, TeacherRecipe] = {
     recipe.name: recipe
     for recipe in (
-        TeacherRecipe(name="fundus-vit", layer_decay=0.75, smoke_teacher="test_vit"),
+        TeacherRecipe(name="fundus-vit", layer_decay=0.75, teacher="vit_base_patch16_224", smoke_teacher="test_vit"),
         TeacherRecipe(
             name="oct-convnext",
             focal=2.0,
@@ -132,6 +157,8 @@ RECIPES: dict[str, TeacherRecipe] = {
             warmup=10 / 150,
             final_rate=1e-3,
             averaging_start=2 / 3,
+            drop=0.3,
+            teacher="convnextv2_large",
             smoke_teacher="test_convnext2",
         ),
     )
@@ -148,3 +175,8 @@ def get_recipe(name: str | None, *, modality: str) -> TeacherRecipe:
     if wanted not in RECIPES:
         raise InputError("unknown recipe", value=wanted, fix=f"Choose one of: {', '.join(RECIPES)}.")
     return RECIPES[wanted]
+
+
+def default_teacher(recipe: TeacherRecipe | None, task: ScreeningTask) -> str:
+    """Return the network when none is named: a recipe's published one; without a recipe, the task's small one."""
+    return task.teacher if recipe is None else recipe.teacher

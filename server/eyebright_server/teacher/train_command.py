@@ -24,7 +24,10 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder for the teacher, its record and its checkpoint.")],
     teacher: Annotated[
         str | None,
-        typer.Option(help="timm's name, a student's, a hybrid's, ensemble:NAME+NAME. Default: the task's."),
+        typer.Option(
+            help="timm's name, a student's, a hybrid's, ensemble:NAME+NAME. "
+            "Default: with --recipe the published one, else a small one for the task."
+        ),
     ] = None,
     recipe: Annotated[
         str | None, typer.Option(help="fundus-vit or oct-convnext. Default: the one for these pictures.")
@@ -61,14 +64,15 @@ def train(
     from eyebright_common.tasks import get_task
     from eyebright_learning.training.parallel import joined
     from eyebright_server.teacher.facts import read_facts
-    from eyebright_server.teacher.recipes import get_recipe
+    from eyebright_server.teacher.recipes import default_teacher, get_recipe
     from eyebright_server.teacher.training import WRITES, Beginning, make_teacher
 
     check_output(out, resume=resume, force=force)
     facts = read_facts(images)
     chosen = get_recipe(recipe, modality=facts.modality)
     start = Beginning.of(weights=weights, pretraining=from_pretraining, pretrained=pretrained)
-    name = teacher or (chosen.smoke_teacher if smoke else get_task(facts.task).teacher)
+    named = chosen if recipe is not None else None
+    name = teacher or (chosen.smoke_teacher if smoke else default_teacher(named, get_task(facts.task)))
     config = chosen.training(
         start=start.kind,
         epochs=epochs or (_SMOKE_EPOCHS if smoke else _EPOCHS),

@@ -119,7 +119,7 @@ def make_teacher(
         facts: Of that folder.
         out: The run's folder.
         start: What the teacher starts from, for the record.
-        recipe: Gives the loss; how to train is in ``config``.
+        recipe: Gives loss and dropout; how to train is in ``config``.
         config: How to train.
         parallel: The processes that train together.
         looks: At each picture, for figures with test-time augmentation beside the plain ones; 1 for none.
@@ -130,6 +130,7 @@ def make_teacher(
         EyebrightError: the loss became something that is not a number.
     """
     parts = {part: read_part(images, facts, part) for part in (TRAIN, VALIDATION, TEST) if part in facts.parts}
+    recipe.regularise(teacher, start=start.kind)
     teacher.to(parallel.device)
     done = train_teacher(
         teacher,

@@ -17,6 +17,7 @@ from eyebright_common.errors import EyebrightError
 from eyebright_common.plan import Plan
 from eyebright_simulations.federation_demo.hospitals import demonstration_plan, open_hospital
 from eyebright_simulations.federation_demo.processes import Command, free_ports, run_once
+from eyebright_simulations.federation_demo.round_times import round_times
 
 _DEADLINE_S = 120.0
 _ROUNDS_S = 1800.0
@@ -123,9 +124,13 @@ def demonstrate(folder: Path, *, hospitals: int, rounds: int, console: Console) 
         for name, home in running.homes.items():
             console.print(f"\nwhat left {name}:")
             console.print(run_once(["client", "audit", "--home", home]), end="")
+        times = round_times(running.operator, running.sites)
     accepted = {row["round"]: row["accepted"] for row in found["rounds"]}
     if any(len(sites) < hospitals for sites in accepted.values()):
         raise EyebrightError("a hospital did not count in a round", value=accepted, fix=f"Read the logs in {folder}.")
+    console.print()
+    for each in times:
+        console.print(f"round {each.round} over TLS: {each}")
     seconds = time.monotonic() - begun
     console.print(f"\n{len(accepted)} rounds with {hospitals} hospitals in {seconds:.0f} s; accepted: {accepted}")
     return found

@@ -15,17 +15,20 @@ from torch import nn
 
 from eyebright_common.tasks import ScreeningTask, get_task
 from eyebright_learning.data import PreparedImages
+from eyebright_learning.distillation import Recipe
 from eyebright_learning.evaluation import fit_temperature, metrics, predict, predict_tta, softmax
 from eyebright_learning.models import count_parameters, read_teacher
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import EpochRecord, train_student, train_teacher
+from eyebright_server.teacher.recipes import RECIPES
 from eyebright_simulations.network.context import Context
-from eyebright_simulations.study import crossval_training as recipe
 from eyebright_simulations.study.crossval_options import DISTILLED, CrossvalOptions
 from eyebright_simulations.study.folds import FoldParts
 from eyebright_simulations.study.pictures import load_fold
+from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, student_job, teacher_job, write_record
-from eyebright_simulations.study.teachers import cache_file, teacher_file
+from eyebright_simulations.study.students import first_student, student_training
+from eyebright_simulations.study.teachers import cache_file, teacher_file, teacher_training, untrained_teacher
 from eyebright_simulations.study.torch_setup import begin
 
 
@@ -39,13 +42,13 @@ def teach(context: Context, *, options: CrossvalOptions, task: str, fold: int) -
     started, screening = time.perf_counter(), get_task(task)
     images, parts = load_fold(context.out, fold, seed=options.seed)
     device = begin(options, seed=options.seed + fold)
-    teacher = recipe.untrained_teacher(options, screening, fold).to(device)
+    teacher = untrained_teacher(options, screening, 0, fold).to(device)
     result = train_teacher(
         teacher,
         images.subset(parts.train),
         images.subset(parts.validation),
-        config=recipe.teacher_training(options, screening, fold=fold),
-        focal=recipe.TEACHER_RECIPE.focal,
+        config=teacher_training(options, screening, seed=options.seed + fold),
+        focal=RECIPES[options.recipe].focal,
         on_epoch=lambda record: _show(context, "teacher", fold, record),
     )
     path = teacher_file(context.out, 0, fold)
@@ -66,7 +69,7 @@ def distil(context: Context, *, options: CrossvalOptions, task: str, fold: int) 
     started, screening = time.perf_counter(), get_task(task)
     images, parts = load_fold(context.out, fold, seed=options.seed)
     device = begin(options, seed=options.seed)
-    training, config = images.subset(parts.train), recipe.student_training(options, screening)
+    training, config = images.subset(parts.train), student_training(options, screening, seed=options.seed)
     cache = TeacherCache.open_or_build(
         cache_file(context.out, fold),
         teacher=read_teacher(teacher_file(context.out, 0, fold)).to(device),
@@ -75,12 +78,12 @@ def distil(context: Context, *, options: CrossvalOptions, task: str, fold: int) 
         modality=config.modality,
         family=config.view_family,
     )
-    student = recipe.first_student(options, screening).to(device)
+    student = first_student(options, screening, 0).to(device)
     result = train_student(
         student,
         training,
         cache=cache,
-        recipe=recipe.student_recipe(options),
+        recipe=student_recipe(options),
         config=config,
         on_epoch=lambda record: _show(context, "student", fold, record),
     )
@@ -94,6 +97,12 @@ def distil(context: Context, *, options: CrossvalOptions, task: str, fold: int) 
     }
     name = student_job(DISTILLED, fold, 0)
     return _record(context.out, name, options, screening, student, images, parts, temperature, facts, started)
+
+
+def student_recipe(options: CrossvalOptions) -> Recipe:
+    """Return the student's losses: labels and softened teacher, without the relational term the paper does not have."""
+    temperature = get_recipe(options.recipe).temperature
+    return Recipe(ce=options.weights["ce"], kd=options.weights["kd"], dist=0.0, temperature=temperature)
 
 
 def _record(

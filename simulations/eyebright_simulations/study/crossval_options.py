@@ -8,6 +8,7 @@ from eyebright_common.errors import InputError
 from eyebright_simulations.study.options import Kind, StudyOptions
 
 DISTILLED = "kd"
+OCT_RECIPE = "oct-convnext"
 MOST_LOOKS = 32
 
 
@@ -26,7 +27,7 @@ class CrossvalOptions(StudyOptions):
 
     kind: Kind = "crossval"
     task: str = "oct"
-    recipe: str = "oct-convnext"
+    recipe: str = OCT_RECIPE
     teachers: tuple[str, ...] = ("convnextv2_atto",)
     arms: tuple[str, ...] = (DISTILLED,)
     test_views: int = 5
@@ -39,6 +40,12 @@ class CrossvalOptions(StudyOptions):
         """
         # `super()` without arguments does not find its class in a dataclass with slots.
         StudyOptions.check(self)
+        if self.recipe != OCT_RECIPE:
+            raise InputError(
+                "a cross-validation follows the OCT recipe",
+                value=self.recipe,
+                fix=f"Leave --recipe out, or use `eyebright study ablation --recipe {self.recipe}`.",
+            )
         if self.seeds != 1:
             raise InputError("a cross-validation trains one student per fold", value=self.seeds)
         if not 2 <= self.test_views <= MOST_LOOKS:

@@ -77,7 +77,7 @@ def opened_study(
         EyebrightError: an option, the data or the output folder cannot be used.
     """
     options.check()
-    run_jobs(context_of(options, out, lambda share, note: None), [schedule.name_check(options)])
+    run_jobs(context_of(options, out, lambda share, note: None), [schedule.network_check(options)])
     with Workspace.open(out, options.shared, resume=resume, force=force) as workspace:
         _claim(options, out)
         display = Display(console)

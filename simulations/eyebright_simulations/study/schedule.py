@@ -25,9 +25,9 @@ def preparation(options: StudyOptions) -> Job:
     return Job(name="pictures", work=f"{_STUDY}.pictures:prepare", arguments={"options": options})
 
 
-def name_check(options: StudyOptions) -> Job:
-    """Return the job that refuses unknown networks, before anything is written."""
-    return Job(name="names", work=f"{_STUDY}.teachers:check_names", arguments={"options": options})
+def network_check(options: StudyOptions) -> Job:
+    """Return the job that refuses networks, weights and devices that are not there, before anything is written."""
+    return Job(name="networks", work=f"{_STUDY}.teachers:check_networks", arguments={"options": options})
 
 
 def teachers_and_controls(options: StudyOptions, out: Path, *, task: str) -> list[Job]:

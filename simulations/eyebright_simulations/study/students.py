@@ -26,7 +26,7 @@ from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_parts
 from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, held_out_job, read_facts, teacher_job, write_record
-from eyebright_simulations.study.teachers import cache_file
+from eyebright_simulations.study.teachers import cache_file, view_family
 from eyebright_simulations.study.torch_setup import begin
 
 
@@ -36,7 +36,7 @@ def learn(context: Context, *, options: StudyOptions, task: str, arm: str, held_
     images, parts = load_parts(context.out, held_out, seed=options.seed)
     device = begin(options, seed=options.seed + seed)
     recipe = arm_recipe(options, arm)
-    student = _first(options, screening, seed).to(device)
+    student = first_student(options, screening, seed).to(device)
 
     def show(record: EpochRecord) -> None:
         context.update(record.epoch / record.epochs, f"{arm}, {held_out}: pass {record.epoch} of {record.epochs}")
@@ -85,8 +85,11 @@ def student_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -
         batch_size=options.batch_size,
         learning_rate=options.learning_rate or (recipe.rate if options.init is None else recipe.rate_from_weights),
         weight_decay=recipe.weight_decay,
+        warmup=recipe.warmup,
+        final_rate=recipe.final_rate,
         balance="sampling",
         views=options.cached_views,
+        view_family=view_family(options),
         modality=task.modality,
         precision=options.precision,
         seed=seed,
@@ -94,7 +97,8 @@ def student_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -
     )
 
 
-def _first(options: StudyOptions, task: ScreeningTask, seed: int) -> Student:
+def first_student(options: StudyOptions, task: ScreeningTask, seed: int) -> Student:
+    """Return the student before it has seen a picture; the same in every fold."""
     weights = None if options.init is None else Path(options.init)
     return build_student(options.architecture, classes=len(task.classes), seed=options.seed + seed, weights=weights)
 
@@ -111,6 +115,7 @@ def _cache(
         views=options.cached_views,
         feature_views=options.cached_feature_views if needs_features(arm) else 0,
         modality=task.modality,
+        family=view_family(options),
     )
     if cache is None:
         raise InputError("the teacher's targets of a fold are gone", value=fold + 1, fix="Run again with --resume.")

@@ -1,5 +1,6 @@
 """The teacher of a fold: trained on that fold's training part alone, calibrated, measured, and its targets cached.
 
+* It is trained as the server trains one by the recipe of that name: one implementation (``eyebright_server.teacher``).
 * A fold's test pictures never reach its teacher: neither its weights nor its temperature (``FoldParts`` holds the parts
   apart, the record says which pictures they were, and ``analysis`` looks again).
 """
@@ -15,19 +16,25 @@ from eyebright_learning.evaluation import metrics, predict, softmax
 from eyebright_learning.models import (
     STUDENTS,
     Teacher,
+    build_student,
     build_teacher,
     check_teacher,
     count_parameters,
     read_teacher,
 )
+from eyebright_learning.models.identity import read_identity
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import TeacherTraining, train_teacher
+from eyebright_learning.views import AUGMENTATION_ID, STRONG_STUDENT
+from eyebright_server.teacher.recipes import RECIPES, Start
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_fold
 from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, teacher_job, write_record
 from eyebright_simulations.study.torch_setup import begin
+
+_SOME_CLASSES = 2
 
 
 def teacher_file(out: Path, index: int, fold: int) -> Path:
@@ -40,17 +47,31 @@ def cache_file(out: Path, fold: int) -> Path:
     return out / "caches" / f"fold-{fold}.cache"
 
 
-def check_names(context: Context, *, options: StudyOptions) -> Facts:
-    """Return when student and teachers can be built.
+def check_networks(context: Context, *, options: StudyOptions) -> Facts:
+    """Return when student and teachers can be built, from their weights and on the device: before a picture is read.
 
     Raises:
-        InputError: one of them is unknown.
+        InputError: one of them is unknown, a file of weights is not theirs, or there is no such device here.
     """
+    begin(options, seed=options.seed)
     if options.architecture not in STUDENTS:
         raise InputError("unknown student", value=options.architecture, fix=f"Choose one of: {', '.join(STUDENTS)}.")
     for name in options.candidates:
         check_teacher(name)
+    # How many classes there are is known only when the labels have been read; a head of another size is no error.
+    if options.init is not None:
+        build_student(options.architecture, classes=_SOME_CLASSES, seed=0, weights=Path(options.init))
+    if options.teacher_weights is not None:
+        for name in options.candidates:
+            _check_start(name, Path(options.teacher_weights), options)
     return {}
+
+
+def _check_start(name: str, weights: Path, options: StudyOptions) -> None:
+    held = read_identity(weights)  # a teacher of ours is one of so many classes, which the labels will tell
+    classes = _SOME_CLASSES if held is None else held.classes
+    teacher = build_teacher(name, classes=classes, image_size=options.image_size, seed=0, weights=weights)
+    RECIPES[options.recipe].regularise(teacher, start="weights")
 
 
 def teach(context: Context, *, options: StudyOptions, task: str, index: int, fold: int) -> Facts:
@@ -58,12 +79,13 @@ def teach(context: Context, *, options: StudyOptions, task: str, index: int, fol
     started, screening = time.perf_counter(), get_task(task)
     images, parts = load_fold(context.out, fold, seed=options.seed)
     device = begin(options, seed=options.seed + fold)
-    teacher = _untrained(options, screening, index, fold).to(device)
+    teacher = untrained_teacher(options, screening, index, fold).to(device)
     train_teacher(
         teacher,
         images.subset(parts.train),
         images.subset(parts.validation),
         config=teacher_training(options, screening, seed=options.seed + fold),
+        focal=RECIPES[options.recipe].focal,
         on_epoch=lambda record: context.update(
             record.epoch / record.epochs, f"teacher: pass {record.epoch} of {record.epochs}"
         ),
@@ -99,31 +121,43 @@ def cache_targets(context: Context, *, options: StudyOptions, task: str, fold: i
         views=options.cached_views,
         feature_views=options.cached_feature_views if features else 0,
         modality=get_task(task).modality,
+        family=view_family(options),
         on_progress=lambda done, total: context.update(done / total, f"fold {fold + 1}: {done:,} of {total:,} targets"),
     )
     return {"teacher_sha256": teacher.digest()}
 
 
+def view_family(options: StudyOptions) -> str:
+    """Return the family of the views that students see and the cache's targets are of."""
+    return STRONG_STUDENT if get_recipe(options.recipe).strong_views else AUGMENTATION_ID
+
+
 def teacher_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -> TeacherTraining:
-    """Return how a teacher is trained."""
-    recipe = get_recipe(options.recipe)
-    usual = recipe.rate if options.teacher_weights is None else recipe.rate_from_weights
-    return TeacherTraining(
+    """Return how a teacher is trained: as the server trains its own by this recipe."""
+    return RECIPES[options.recipe].training(
+        start=_start(options),
         epochs=options.teacher_epochs or options.epochs,
         batch_size=options.batch_size,
-        learning_rate=options.teacher_learning_rate or usual,
         modality=task.modality,
         precision=options.precision,
+        learning_rate=options.teacher_learning_rate,
         seed=seed,
         threads=1,
     )
 
 
-def _untrained(options: StudyOptions, task: ScreeningTask, index: int, fold: int) -> Teacher:
-    return build_teacher(
+def untrained_teacher(options: StudyOptions, task: ScreeningTask, index: int, fold: int) -> Teacher:
+    """Return teacher number ``index`` of a fold before it has seen a picture."""
+    teacher = build_teacher(
         options.candidates[index],
         classes=len(task.classes),
         image_size=options.image_size,
         seed=options.seed + fold,
         weights=None if options.teacher_weights is None else Path(options.teacher_weights),
     )
+    RECIPES[options.recipe].regularise(teacher, start=_start(options))
+    return teacher
+
+
+def _start(options: StudyOptions) -> Start:
+    return "random" if options.teacher_weights is None else "weights"

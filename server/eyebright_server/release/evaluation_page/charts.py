@@ -35,15 +35,14 @@ def roc_chart(
 
 
 def _operating_point(x: float, y: float, sensitivity: float, specificity: float) -> Markup:
-    # Near the right or lower edge the words go to the other side.
-    to_left, down = x > 0.6 * _SIZE, y + 30 if y < 0.7 * _SIZE else y - 66
-    side, anchor = (-1, "end") if to_left else (1, "start")
+    # The words stand in the lower right corner, beside the same ring: no curve that is better than chance goes there.
+    right, top = _SIZE - _RIGHT - 8, _SIZE - _BOTTOM - 50
     lines = ("operating point", f"sensitivity {percent(sensitivity)}", f"specificity {percent(specificity)}")
     return Markup("").join(
         [
-            element("circle", cx=x, cy=y, r=7, class_="operating"),
+            *(element("circle", cx=cx, cy=cy, r=7, class_="operating") for cx, cy in ((x, y), (right - 122, top + 3))),
             *(
-                words(x + 24 * side, down + 8 + 16 * i, text, "name bold" if i == 0 else "name", anchor)
+                words(right, top + 8 + 16 * i, text, "name bold" if i == 0 else "name", "end")
                 for i, text in enumerate(lines)
             ),
         ]

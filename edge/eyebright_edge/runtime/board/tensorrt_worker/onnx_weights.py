@@ -8,7 +8,6 @@ numbers, which is what an engine can be refitted for.
 """
 
 import hashlib
-import struct
 from typing import Any, Dict, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
@@ -37,9 +36,9 @@ def read_weights(model: bytes) -> Dict[str, Any]:
     found: Dict[str, Any] = {}
     for field in _fields(memoryview(model)):
         if field.number == _GRAPH:
-            for inner in _fields(field.value):
+            for inner in _fields(_bytes(field)):
                 if inner.number == _INITIALIZER:
-                    name, array = _tensor(inner.value)
+                    name, array = _tensor(_bytes(inner))
                     found[name] = array
     return found
 
@@ -55,11 +54,11 @@ def outline(model: bytes) -> str:
         if field.number != _GRAPH:
             digest.update(field.whole)
             continue
-        for inner in _fields(field.value):
+        for inner in _fields(_bytes(field)):
             if inner.number != _INITIALIZER:
                 digest.update(inner.whole)
                 continue
-            for part in _fields(inner.value):
+            for part in _fields(_bytes(inner)):
                 if part.number not in _VALUES:
                     digest.update(part.whole)
     return digest.hexdigest()
@@ -74,17 +73,33 @@ def _tensor(message: memoryview) -> Tuple[str, Any]:
         if field.number == _DIMS:
             dims.extend(_numbers(field.value))
         elif field.number == _TYPE:
-            kind = field.value
+            kind = _number(field)
         elif field.number == _NAME:
-            name = bytes(field.value).decode("utf-8")
+            name = bytes(_bytes(field)).decode("utf-8")
         elif field.number == _RAW:
-            raw = field.value
+            raw = _bytes(field)
         elif field.number == _FLOATS:
-            floats.append(struct.pack("<I", field.value) if isinstance(field.value, int) else bytes(field.value))
+            floats.append(bytes(field.whole[-4:]) if isinstance(field.value, int) else bytes(field.value))
     if kind not in _DTYPES or (floats and kind != 1):
         raise ValueError("weight %r is of kind %d" % (name, kind))
     content = b"".join(floats) if raw is None else raw
-    return name, np.frombuffer(content, _DTYPES[kind]).reshape(dims).copy()
+    try:
+        return name, np.frombuffer(content, _DTYPES[kind]).reshape(dims).copy()
+    except OverflowError as error:
+        raise ValueError("weight %r has a side of absurd length" % name) from error
+
+
+def _bytes(field: Field) -> memoryview:
+    if isinstance(field.value, int):
+        raise ValueError("not an ONNX file")
+    found: memoryview = field.value
+    return found
+
+
+def _number(field: Field) -> int:
+    if not isinstance(field.value, int):
+        raise ValueError("not an ONNX file")
+    return field.value
 
 
 def _numbers(value: Any) -> List[int]:
