@@ -135,7 +135,7 @@ def _new_logger(trt: Any, heard: Callable[[bool, str], None]) -> Any:
 
 
 def _new_monitor(trt: Any, progress: Callable[[str], None]) -> Any:
-    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # as above
+    class Monitor(trt.IProgressMonitor):  # type: ignore[misc]  # the board's module, of no known type
         """Where the builder stands, phase by phase."""
 
         def __init__(self) -> None:
