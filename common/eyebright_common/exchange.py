@@ -77,3 +77,8 @@ def batch_norm_names(names: Iterable[str]) -> frozenset[str]:
     layers = {name.removesuffix("running_mean") for name in known if name.endswith("running_mean")}
     parts = ("weight", "bias", "running_mean", "running_var")
     return frozenset(layer + part for layer in layers for part in parts) & known
+
+
+def head_names(names: Iterable[str]) -> frozenset[str]:
+    """Return the arrays among ``names`` of a student's last layer: what its logits are linear in."""
+    return frozenset(name for name in names if name.startswith(("classifier.", "fc.")))

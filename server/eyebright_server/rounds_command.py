@@ -48,6 +48,7 @@ def start(
     patience: Annotated[int, typer.Option(help="End after so many rounds without a better student; 0: never.")] = 0,
     budget: Annotated[int | None, typer.Option(help="End after so many rounds, if the plan has more.")] = None,
     smallest_count: Annotated[int, typer.Option(help="Hide table cells between 1 and below this.")] = 5,
+    calibrate: Annotated[bool, typer.Option(help="Ask for the best student's temperature at the end.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Write a run down, sign its plan and run its rounds over the SuperLink, or with the folders in --site."""
@@ -63,7 +64,12 @@ def start(
     if init is not None and release is not None:
         raise InputError("--init and --release do not go together", fix="Begin with weights, or with a release.")
     rules = RoundRules(
-        quorum=quorum, attempts=attempts, patience=patience, round_budget=budget, smallest_count=smallest_count
+        quorum=quorum,
+        attempts=attempts,
+        patience=patience,
+        round_budget=budget,
+        smallest_count=smallest_count,
+        calibrate=calibrate,
     )
     place = run_named(_operator(folder), name)
     participants = () if site else _participants(folder, hospital or ())
@@ -179,7 +185,8 @@ def _participants(folder: Path, names: Collection[str]) -> tuple[int, ...]:
 
 
 def _show_result(run: RunFolder, result: FederationResult, *, as_json: bool) -> None:
-    best = next(record for record in result.rounds if record.round == result.best_round)
+    from eyebright_server.federation.checkpoint import weights_digest
+
     facts = {
         "run": run.folder.name,
         "plan": run.plan.digest(),
@@ -187,13 +194,18 @@ def _show_result(run: RunFolder, result: FederationResult, *, as_json: bool) -> 
         "resumed_after": result.resumed_after,
         "ended": result.ended,
         "best_round": result.best_round,
-        "student_sha256": best.weights_sha256,
+        "temperature": result.temperature,
+        "student_sha256": weights_digest(result.weights),
     }
     console = _console()
     if as_json:
         console.print(json.dumps(facts))
         return
-    console.print(f"{len(result.rounds)} rounds, ended by {result.ended.replace('_', ' ')}; best is {best.round}.")
+    console.print(
+        f"{len(result.rounds)} rounds, ended by {result.ended.replace('_', ' ')}; best is {result.best_round}."
+    )
+    if run.rules.calibrate:
+        console.print(f"Its logits are divided by {result.temperature:.2f}, as the hospitals' answers say.")
     console.print(f"The student is in {run.folder}.")
 
 

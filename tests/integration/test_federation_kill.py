@@ -20,6 +20,7 @@ from eyebright_server.federation.rounds import LEDGER, RoundDriver
 from eyebright_server.federation.rules import RoundRules
 from eyebright_server.federation.run import averaging_for
 from eyebright_server.records import Records
+from postgres_cluster import Cluster
 from tiny_federation import tiny_plan
 from value_hospitals import ValueHospitals, small_arrays, with_array
 
@@ -41,7 +42,13 @@ def hospitals() -> ValueHospitals:
     return people
 
 
-def run(folder: Path, plan: Plan, people: ValueHospitals | None = None, **options: Any) -> FederationResult:
+def run(
+    folder: Path, plan: Plan, people: ValueHospitals | None = None, *, url: str | None = None, **options: Any
+) -> FederationResult:
+    """Run the plan's rounds; with their ledger beside the checkpoint, or in the database of ``url``."""
+    if url is not None:
+        with Records.open(url) as records:
+            return run(folder, plan, people, records=records, **options)
     place = Checkpoint(
         folder=folder,
         plan_digest=plan.digest(),
@@ -53,7 +60,7 @@ def run(folder: Path, plan: Plan, people: ValueHospitals | None = None, **option
         hospitals=people or hospitals(),
         averaging=averaging_for(plan, folder),
         checkpoint=place,
-        rules=RoundRules(),
+        rules=RoundRules(calibrate=True),
         clock=lambda: 0.0,
         **options,
     )
@@ -120,12 +127,12 @@ def lines_of(work: Callable[[], object]) -> int:
     return count
 
 
-def assert_as_undisturbed(folder: Path, straight: FederationResult, resumed: FederationResult) -> None:
+def assert_as_undisturbed(ledger: Path | str, straight: FederationResult, resumed: FederationResult) -> None:
     assert [r.weights_sha256 for r in resumed.rounds] == [r.weights_sha256 for r in straight.rounds]
     assert [r.accepted for r in resumed.rounds] == [r.accepted for r in straight.rounds]
     assert [r.metrics for r in resumed.rounds] == [r.metrics for r in straight.rounds]
     assert resumed.best_round == straight.best_round
-    with Records.open(folder / LEDGER) as records:
+    with Records.open(ledger) as records:
         records.verify_ledger()
         entries = records.ledger()
     accepted = Counter(
@@ -153,7 +160,18 @@ def test_a_server_killed_at_any_line_loses_nothing_and_counts_nothing_twice(tmp_
         assert killed(at_line(number, lambda place=place: run(place, plan)))
         people = hospitals()
         resumed = run(place, plan, people)
-        assert_as_undisturbed(place, straight, resumed)
+        assert_as_undisturbed(place / LEDGER, straight, resumed)
+
+
+@pytest.mark.kill
+def test_with_its_ledger_in_postgresql_it_loses_nothing_either(tmp_path: Path, postgres: Cluster) -> None:
+    plan = PLANS["fedavg"]
+    straight = run(tmp_path / "straight", plan)
+    lines = lines_of(lambda: run(tmp_path / "counted", plan, url=postgres.fresh_url()))
+    for number in sorted(random.Random(12).sample(range(lines // 10, 9 * lines // 10), 8)):
+        place, url = tmp_path / f"{number}", postgres.fresh_url()
+        assert killed(at_line(number, lambda place=place, url=url: run(place, plan, url=url)))
+        assert_as_undisturbed(url, straight, run(place, plan, url=url))
 
 
 def prepared(folder: Path, plan: Plan) -> Path:
@@ -174,7 +192,7 @@ def test_killed_again_and_again_a_run_still_comes_to_its_end(tmp_path: Path) -> 
         lives += 1
         assert lives < 6
     assert lives > 1
-    assert_as_undisturbed(place, straight, run(place, plan))
+    assert_as_undisturbed(place / LEDGER, straight, run(place, plan))
 
 
 @pytest.mark.kill

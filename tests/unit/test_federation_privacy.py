@@ -12,9 +12,9 @@ from eyebright_common import exchange
 from eyebright_common.errors import InputError
 from eyebright_common.plan import PlanPrivacy
 from eyebright_common.privacy_cost import epsilon_of, rho_of
+from eyebright_server.federation.ending import over
 from eyebright_server.federation.privacy import PrivateAveraging, noise_secret
 from eyebright_server.federation.records import Arrays, Reply
-from eyebright_server.federation.rounds import over
 from eyebright_server.federation.rules import RoundRules
 from tiny_federation import tiny_plan
 

@@ -32,7 +32,11 @@ from eyebright_learning.evaluation.metrics import Metrics, confusion_metrics, me
 SCORE_BINS = 512
 MILLION = 1_000_000
 # Lower edge of every bin: 0, then even steps of the logit from -7 to 7.
-SCORE_EDGES = np.concatenate([[0.0], 1.0 / (1.0 + np.exp(-np.linspace(-7.0, 7.0, SCORE_BINS - 1)))])
+_LOGITS = np.linspace(-7.0, 7.0, SCORE_BINS - 1)
+SCORE_EDGES = np.concatenate([[0.0], 1.0 / (1.0 + np.exp(-_LOGITS))])
+_HALF_BIN = (_LOGITS[1] - _LOGITS[0]) / 2
+# -log of the score in the middle of each bin.
+_SURPRISE = np.log1p(np.exp(-np.concatenate([[_LOGITS[0] - _HALF_BIN], _LOGITS + _HALF_BIN])))
 
 Counts = npt.NDArray[np.int64]
 
@@ -160,6 +164,13 @@ class EvaluationCounts:
             },
             "n": self.n,
         }
+
+    def surprise(self) -> float | None:
+        """Return the mean negative log-likelihood of the true classes, nats; None without a picture.
+
+        A score counts as the middle of its bin, on the logit scale; one beyond its ends counts as just beyond them.
+        """
+        return float((self.class_positive.sum(axis=0) * _SURPRISE).sum() / self.n) if self.n else None
 
     def reliability(self) -> list[ReliabilityBin]:
         """Return the reliability diagram."""

@@ -26,11 +26,13 @@ from safetensors.numpy import load, save
 
 from eyebright_common.durable import write_bytes, write_json
 from eyebright_common.errors import FederationError
+from eyebright_server.federation.calibrating import Calibration, tempered
 from eyebright_server.federation.records import Arrays, RoundRecord
 
 INDEX = "federation.json"
 SCHEMA = 1
 _RECORDS = TypeAdapter(tuple[RoundRecord, ...])
+_CALIBRATION: TypeAdapter[Calibration | None] = TypeAdapter(Calibration | None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,8 +44,9 @@ class RunState:
         weights: The student after the last of them.
         best_round: The best of them.
         best_weights: The student after that one.
-        best_counts: Validation counts of the best round by hospital; the operating point is chosen from them.
+        best_counts: Validation counts of the best round by hospital.
         strategy: State of the server optimiser; empty for plain averages.
+        calibration: What the hospitals said of the best student at other temperatures; None until they were asked.
     """
 
     records: tuple[RoundRecord, ...]
@@ -52,6 +55,17 @@ class RunState:
     best_weights: Arrays
     best_counts: dict[int, dict[str, list[int]]] = field(default_factory=dict)
     strategy: Arrays = field(default_factory=dict)
+    calibration: Calibration | None = None
+
+    @property
+    def student(self) -> Arrays:
+        """The run's student: the best round's, calibrated where the hospitals were asked."""
+        return tempered(self.best_weights, self.calibration.temperature) if self.calibration else self.best_weights
+
+    @property
+    def counts(self) -> dict[int, dict[str, list[int]]]:
+        """Its validation counts by hospital; the operating point is chosen from them."""
+        return self.calibration.counts if self.calibration else self.best_counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +97,7 @@ class Checkpoint:
             "identity": self._identity(),
             "best_round": state.best_round,
             "best_counts": state.best_counts,
+            "calibration": _CALIBRATION.dump_python(state.calibration, mode="json"),
             "files": files,
             "rounds": _RECORDS.dump_python(state.records, mode="json"),
         }
@@ -107,6 +122,7 @@ class Checkpoint:
             weights, best, strategy = (self._read(files[name]) for name in ("weights", "best", "strategy"))
             best_round = int(index["best_round"])
             counts = {int(site): counted for site, counted in index["best_counts"].items()}
+            calibration = _CALIBRATION.validate_python(index.get("calibration"))
         except (OSError, ValueError, KeyError, TypeError, AttributeError, ValidationError) as error:
             raise FederationError(f"the checkpoint cannot be read ({error})", value=path, fix=_FIX) from None
         if identity != self._identity():
@@ -118,6 +134,7 @@ class Checkpoint:
             best_weights=best,
             best_counts=counts,
             strategy=strategy,
+            calibration=calibration,
         )
 
     def _identity(self) -> dict[str, object]:

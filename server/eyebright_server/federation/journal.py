@@ -11,6 +11,7 @@
     round-aggregated      round, the replies in the average, digest of the student
     round-measured        round, the hospitals whose batch statistics are pooled
     round-closed          round, digest of the student                              the checkpoint is on disk already
+    run-calibrated        round, temperature, questions, hospitals, digest of the student that is shipped
     run-ended             rounds, why
     hospital-suspended, hospital-lifted                                             see ``records.standing``
 

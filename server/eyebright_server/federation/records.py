@@ -118,12 +118,13 @@ class FederationResult:
     Attributes:
         rounds: Every round, those before a resume included.
         best_round: Number of the round chosen on validation.
-        weights: Float arrays of the student after ``best_round``.
+        weights: Float arrays of the student after ``best_round``, its last layer divided by ``temperature``.
         counts: Validation counts of that student by hospital, see ``EvaluationCounts.from_dict``.
         final_weights: The same after the last round.
         resumed_after: The round after which this process took over; 0 when it ran all of them.
         ended: Why there were no more rounds: ``all_rounds``, ``no_improvement``, ``round_budget`` or
             ``privacy_budget``.
+        temperature: What the hospitals' answers say the logits are to be divided by; 1 where they were not asked.
     """
 
     rounds: tuple[RoundRecord, ...]
@@ -133,6 +134,7 @@ class FederationResult:
     final_weights: Arrays
     resumed_after: int
     ended: str = "all_rounds"
+    temperature: float = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +143,7 @@ class FederationEvent:
 
     Attributes:
         kind: ``resumed``, ``round_started``, ``trained``, ``set_aside``, ``refused``, ``late``, ``suspended``,
-            ``repeated``, ``aggregated``, ``evaluated`` or ``round_finished``.
+            ``repeated``, ``aggregated``, ``evaluated``, ``round_finished``, ``tempered`` or ``calibrated``.
         round: Round it belongs to.
         rounds: Rounds in the run.
         site: The hospital it is about, if it is about one.

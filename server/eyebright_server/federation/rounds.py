@@ -10,6 +10,8 @@
   and applies none twice. The ledger lies beside the checkpoint unless the server's records are given.
 * BatchNorm running means and variances are averaged as weights, unless the plan has them re-estimated: then they are
   asked for under the averaged student, and pooled as moments.
+* After the last round, if the rules say so, the hospitals evaluate the best student at a few temperatures
+  (``calibrating``).
 * The state of round *r* depends on nothing but the state of round *r-1*, the plan, the hospitals and, with privacy, the
   run's secret.
 """
@@ -18,8 +20,8 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from eyebright_common import exchange
@@ -27,11 +29,14 @@ from eyebright_common.errors import FederationError
 from eyebright_common.exchange import BeatsOwn, is_running_statistic
 from eyebright_common.plan import Plan
 from eyebright_common.privacy_cost import epsilon_of
-from eyebright_common.tasks import get_task
+from eyebright_common.tasks import ScreeningTask, get_task
+from eyebright_learning.evaluation import EvaluationCounts
 from eyebright_server.federation.averaging import pooled_moments
+from eyebright_server.federation.calibrating import calibrated, tempered
 from eyebright_server.federation.checkpoint import Checkpoint, RunState, weights_digest
 from eyebright_server.federation.cohort import outliers
 from eyebright_server.federation.collecting import Collecting, Hospitals, no_answer
+from eyebright_server.federation.ending import finished_run, over, result_of
 from eyebright_server.federation.gate import set_aside_counts
 from eyebright_server.federation.journal import RoundSoFar, RunJournal
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult, Reply, RoundRecord, Setback
@@ -105,6 +110,8 @@ class RoundDriver:
             if why is not None:
                 break
             state = rounds.next(state, initial)
+        if state is not None and self.rules.calibrate and state.calibration is None:
+            state = rounds.calibrate(state)
         if state is None:
             raise FederationError(
                 "the privacy budget does not allow a single round",
@@ -112,7 +119,7 @@ class RoundDriver:
                 fix="Plan more noise, or a larger budget.",
             )
         rounds.journal.note("run-ended", rounds=state.records[-1].round, why=why)
-        return _result(state, resumed_after, why)
+        return result_of(state, resumed_after, why)
 
     def _journal(self, records: Records) -> RunJournal:
         place = self.checkpoint
@@ -127,39 +134,6 @@ class RoundDriver:
         self.on_event(
             FederationEvent(kind=kind, round=number, rounds=self.plan.rounds, site=site, record=record, detail=detail)
         )
-
-
-def finished_run(checkpoint: Checkpoint, plan: Plan, rules: RoundRules) -> FederationResult | None:
-    """Return the run in ``checkpoint`` when no further round follows, or None."""
-    state = checkpoint.load()
-    why = over(state, plan, rules) if state is not None else None
-    return _result(state, state.records[-1].round, why) if state is not None and why is not None else None
-
-
-def _result(state: RunState, resumed_after: int, ended: str) -> FederationResult:
-    return FederationResult(
-        rounds=state.records,
-        best_round=state.best_round,
-        weights=state.best_weights,
-        counts=state.best_counts,
-        final_weights=state.weights,
-        resumed_after=resumed_after,
-        ended=ended,
-    )
-
-
-def over(state: RunState | None, plan: Plan, rules: RoundRules) -> str | None:
-    """Return why no further round follows ``state``, or None when one does."""
-    done = state.records[-1].round if state else 0
-    if done >= plan.rounds:
-        return "all_rounds"
-    if rules.round_budget is not None and done >= rules.round_budget:
-        return "round_budget"
-    if state is not None and rules.patience and done - state.best_round >= rules.patience:
-        return "no_improvement"
-    if plan.privacy is not None and epsilon_of(done + 1, plan.privacy) > plan.privacy.max_epsilon:
-        return "privacy_budget"
-    return None
 
 
 class _Rounds:
@@ -216,15 +190,46 @@ class _Rounds:
         seconds = self._driver.clock() - started
         record = tally.record(number, updates, validation, evaluated, weights_digest(weights), seconds)
         records = (*(before.records if before else ()), record)
-        best = best_round(records)
+        best, strategy = best_round(records), self._driver.averaging.state()
+        if before is not None and best != number:
+            return replace(before, records=records, weights=weights, strategy=strategy)
         return RunState(
             records=records,
             weights=weights,
             best_round=best,
-            best_weights=weights if before is None or best == number else before.best_weights,
-            best_counts=validation.site_counts if before is None or best == number else before.best_counts,
-            strategy=self._driver.averaging.state(),
+            best_weights=weights,
+            best_counts=validation.site_counts,
+            strategy=strategy,
         )
+
+    def calibrate(self, state: RunState) -> RunState:
+        """Ask the hospitals for the best student's temperature, and keep the answer.
+
+        Killed before it is kept, they are asked again and the ledger says so: an evaluation changes nothing there.
+        """
+        number, task = state.best_round, get_task(self._plan.task)
+        so_far = RoundSoFar()
+
+        def ask(temperature: float) -> dict[int, EvaluationCounts]:
+            self._driver.tell("tempered", number, detail=f"temperature {temperature:.2f}")
+            tally = Tally(suspended=tuple(sorted(self.journal.records.suspended())))
+            self._collecting.meet(number, tally)
+            validation, _ = self._evaluate(number, tempered(state.best_weights, temperature), tally, so_far)
+            return _read_counts(validation.site_counts, task)
+
+        found = calibrated(_read_counts(state.best_counts, task), ask)
+        after = replace(state, calibration=found)
+        self.journal.note(
+            "run-calibrated",
+            round=number,
+            temperature=found.temperature,
+            questions=found.questions,
+            hospitals=sorted(found.counts),
+            weights_sha256=weights_digest(after.student),
+        )
+        self._driver.checkpoint.save(after)
+        self._driver.tell("calibrated", number, detail=f"temperature {found.temperature:.2f}")
+        return after
 
     def _updates(self, number: int, weights: Arrays, tally: Tally, so_far: RoundSoFar) -> list[Reply]:
         """Return the replies of the average, in the order of the hospitals."""
@@ -357,6 +362,10 @@ class _Rounds:
             return
         kind = "refused" if about.reason == "plan_refused" else "set_aside"
         self._driver.tell(kind, number, site=about.site, detail=f"{about.reason} {about.detail}".strip())
+
+
+def _read_counts(counts: Mapping[int, Mapping[str, list[int]]], task: ScreeningTask) -> dict[int, EvaluationCounts]:
+    return {site: EvaluationCounts.from_dict(one, task=task) for site, one in counts.items()}
 
 
 def _beats_own(reply: Reply) -> str | None:

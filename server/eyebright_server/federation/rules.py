@@ -22,6 +22,7 @@ class RoundRules:
             a bar for what cannot be training, not for what is unusual.
         least_cohort: Replies needed before they can be compared with each other.
         smallest_count: Cells of a hospital's table between 1 and this are not shown; 0 shows all.
+        calibrate: Whether the hospitals are asked, after the last round, for the best student's temperature.
     """
 
     quorum: int | None = None
@@ -33,6 +34,7 @@ class RoundRules:
     outlier_floor: float = 5.0
     least_cohort: int = 4
     smallest_count: int = 5
+    calibrate: bool = False
 
     def __post_init__(self) -> None:
         for name, least in (("attempts", 1), ("patience", 0), ("offences", 0), ("smallest_count", 0)):

@@ -18,6 +18,7 @@ from eyebright_common.errors import FederationError, InputError
 from eyebright_common.exchange import is_counter
 from eyebright_common.plan import Plan
 from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
+from eyebright_server.federation.ending import finished_run
 from eyebright_server.federation.flower import (
     FlowerHospitals,
     StrategyAveraging,
@@ -27,7 +28,7 @@ from eyebright_server.federation.flower import (
 )
 from eyebright_server.federation.privacy import PrivateAveraging, noise_secret
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult
-from eyebright_server.federation.rounds import Averaging, RoundDriver, finished_run
+from eyebright_server.federation.rounds import Averaging, RoundDriver
 from eyebright_server.federation.rules import RoundRules
 from eyebright_server.federation.run_folder import check_sites
 from eyebright_server.records import Records

@@ -32,7 +32,14 @@ def facts_of_run(run: RunFolder) -> dict[str, Any]:
     )
     state = place.load()
     if state is None:
-        return {"plan": run.plan.digest(), "planned": run.plan.rounds, "rounds": [], "best_round": None, "tables": None}
+        return {
+            "plan": run.plan.digest(),
+            "planned": run.plan.rounds,
+            "rounds": [],
+            "best_round": None,
+            "temperature": None,
+            "tables": None,
+        }
     classes = len(run.plan.classes)
     confusions = {
         site: np.array(counts["confusion"]).reshape(classes, classes) for site, counts in state.best_counts.items()
@@ -43,6 +50,7 @@ def facts_of_run(run: RunFolder) -> dict[str, Any]:
         "planned": run.plan.rounds,
         "rounds": [_facts_of_round(record) for record in state.records],
         "best_round": state.best_round,
+        "temperature": state.calibration.temperature if state.calibration else None,
         "tables": {"pooled": shown.pooled, "sites": shown.sites, "hidden_cells": shown.hidden},
     }
 

@@ -2,7 +2,8 @@
 
 A run is found by its name in the operator's folder, or by a path: of the run's folder, of its ``rounds`` folder, or of
 a simulation's output (``arms/federated`` in it). What is taken from it: the plan, the weights of the best round, and
-the hospitals' validation counts of that round, from which the threshold is chosen. Every file is checked by its digest.
+the hospitals' validation counts of that student, from which the threshold is chosen. Every file is checked by its
+digest.
 """
 
 from __future__ import annotations
@@ -49,8 +50,8 @@ class FinishedRun:
         return get_task(self.plan.task)
 
     def counts(self) -> dict[str, EvaluationCounts]:
-        """Return the best round's validation counts by hospital; hospitals are numbers to the server."""
-        found = sorted(self.state.best_counts.items())
+        """Return the student's validation counts by hospital; hospitals are numbers to the server."""
+        found = sorted(self.state.counts.items())
         return {f"hospital-{site}": EvaluationCounts.from_dict(counts, task=self.task) for site, counts in found}
 
 
@@ -83,13 +84,13 @@ def read_run(path: Path) -> FinishedRun:
 
 
 def student_of(run: FinishedRun) -> Student:
-    """Return the student of the best round."""
+    """Return the student of the best round, calibrated if the run was."""
     import torch
 
     from eyebright_learning.models import build_student
 
     student = build_student(run.plan.student, classes=len(run.plan.classes), seed=run.plan.seed)
-    state = {name: torch.from_numpy(array.copy()) for name, array in run.state.best_weights.items()}
+    state = {name: torch.from_numpy(array.copy()) for name, array in run.state.student.items()}
     missing, unexpected = student.load_state_dict(state, strict=False)
     if unexpected or not all(is_counter(name) for name in missing):
         raise InputError("the run's weights are of another student", value=run.plan.student)

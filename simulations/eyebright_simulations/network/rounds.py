@@ -38,6 +38,7 @@ def train_and_measure(context: Context, *, arm: Arm, backend: str) -> Facts:
         "plan_digest": plan.digest(),
         "parameters": count_parameters(student),
         "best_round": result.best_round,
+        "temperature": result.temperature,
         "rounds": _rounds(result),
         **measure.facts,
     }
@@ -55,6 +56,9 @@ def _rounds(result: FederationResult) -> list[dict[str, Any]]:
 
 
 def _show(update: Update, arm: Arm, event: FederationEvent) -> None:
+    if event.kind in {"tempered", "calibrated"}:
+        update(1.0, f"{arm.name.replace('_', ' ')}: calibration, {event.detail}")
+        return
     within = (event.site or 0) / (len(arm.holders) + 1) if event.kind == "trained" else 0.0
     finished = event.round if event.kind == "round_finished" else event.round - 1 + within
     note = f"{arm.name.replace('_', ' ')}: round {event.round} of {event.rounds}"

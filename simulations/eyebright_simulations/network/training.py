@@ -17,6 +17,7 @@ from eyebright_common.tasks import get_task
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.models import Student
 from eyebright_server.federation import FederationEvent, FederationResult, run_federation
+from eyebright_server.federation.rules import RoundRules
 from eyebright_simulations.network.arms import FEDERATED, Arm
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import TRAIN, VALIDATION, Dataset
@@ -38,6 +39,7 @@ def run_arm(
         backend=backend,
         on_event=on_event,
         checkpoint=folder / "rounds",
+        rules=RoundRules(calibrate=True),
     )
     return plan, result
 
