@@ -11,8 +11,6 @@ import typer
 from eyebright_common.errors import InputError
 from eyebright_server.showing import show
 
-# From given weights a gentler rate keeps what they know; from nothing there is nothing to keep.
-_RATE, _RATE_FROM_WEIGHTS = 1e-3, 5e-4
 # More views than this cost a hospital more teacher time than they bring.
 _MOST_VIEWS = 8
 _ON_LABELS = {"ce": 1.0, "kd": 0.0, "dist": 0.0}
@@ -22,7 +20,10 @@ def plan(
     out: Annotated[Path, typer.Argument(metavar="FILE", help="Where to write the plan.")],
     task: Annotated[str, typer.Option(help="What is screened for, e.g. fundus.")] = "fundus",
     teacher: Annotated[Path | None, typer.Option(help="The published teacher's file. Without: labels alone.")] = None,
-    student: Annotated[str, typer.Option(help="Student architecture.")] = "mobilenet_v2",
+    recipe: Annotated[
+        str | None, typer.Option(help="fundus-vit or oct-convnext. Default: the one for the task's pictures.")
+    ] = None,
+    student: Annotated[str | None, typer.Option(help="Student architecture. Default: the recipe's.")] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Side of the input, px. Default: the teacher's, or 224.")
     ] = None,
@@ -42,7 +43,10 @@ def plan(
     from eyebright_common.tasks import get_task
     from eyebright_learning.models import STUDENTS
     from eyebright_learning.models.identity import read_identity
+    from eyebright_server.student_recipes import get_recipe
 
+    chosen = get_recipe(recipe, modality=get_task(task).modality)
+    student = student or chosen.student
     if student not in STUDENTS:
         raise InputError("unknown student", value=student, fix=f"Choose one of: {', '.join(STUDENTS)}.")
     if out.exists():
@@ -66,11 +70,13 @@ def plan(
         rounds=rounds,
         local_epochs=local_epochs,
         batch_size=32,
-        learning_rate=_RATE_FROM_WEIGHTS if from_weights else _RATE,
-        weight_decay=0.02,
+        learning_rate=chosen.rate_from_weights if from_weights else chosen.rate,
+        weight_decay=chosen.weight_decay,
+        warmup=chosen.warmup,
         balance="prior",
         views=max(1, min(_MOST_VIEWS, rounds * local_epochs)),
-        recipe={} if known else _ON_LABELS,
+        view_family=chosen.view_family,
+        recipe=chosen.losses if known else _ON_LABELS,
         teacher_sha256=sha256_of(teacher) if teacher else None,
         teacher_arch=known.architecture if known else None,
         seed=seed,

@@ -13,7 +13,9 @@ from command_line import run_command
 from eyebright_common.digests import sha256_of
 from eyebright_common.plan import Plan
 from eyebright_learning.models import build_student, save_weights
+from eyebright_learning.views import AUGMENTATION_ID, STRONG_STUDENT
 from eyebright_server.federation.warm_start import fresh_student
+from eyebright_server.student_recipes import get_recipe
 from learning_pictures import small_teacher
 from tiny_federation import tiny_plan
 
@@ -54,6 +56,32 @@ def test_a_plan_without_a_teacher_learns_from_labels_alone(tmp_path: Path, capsy
     assert not plan.recipe.needs_teacher
     assert plan.teacher_sha256 is None
     assert gentle.learning_rate < plan.learning_rate
+
+
+@pytest.mark.parametrize(
+    ("task", "more", "student", "family", "weight_decay"),
+    [
+        ("fundus", (), "mobilenet_v2", AUGMENTATION_ID, 0.02),
+        ("oct", (), "efficientnet_b2", STRONG_STUDENT, 0.01),
+        ("oct", ("--recipe", "fundus-vit"), "mobilenet_v2", AUGMENTATION_ID, 0.02),
+        ("oct", ("--student", "resnet18"), "resnet18", STRONG_STUDENT, 0.01),
+    ],
+)
+def test_a_plan_follows_the_recipe_for_its_pictures(
+    task: str,
+    more: tuple[str, ...],
+    student: str,
+    family: str,
+    weight_decay: float,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    plan, _ = written(capsys, tmp_path / "plan.json", "--task", task, *more)
+    assert (plan.student, plan.view_family, plan.weight_decay) == (student, family, weight_decay)
+
+
+def test_a_recipe_without_the_relational_term_has_none_with_a_teacher() -> None:
+    assert [get_recipe(None, modality=modality).losses["dist"] for modality in ("CFP", "OCT")] == [1.0, 0.0]
 
 
 def test_what_cannot_be_a_plan_is_refused_and_writes_nothing(

@@ -16,6 +16,7 @@ from eyebright_learning.data import PreparedImages
 from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import STUDENTS, Student, build_student, check_teacher, save_weights
 from eyebright_learning.training import EpochRecord, StudentTraining, train_student
+from eyebright_server.student_recipes import get_recipe
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.settings import STUDENT_THREADS, budget_of
 from eyebright_simulations.network.workspace import Facts
@@ -69,7 +70,7 @@ def pretrain(context: Context, task: ScreeningTask, images: PreparedImages) -> N
         epochs=budget.pretraining_epochs,
         batch_size=budget.batch_size,
         learning_rate=budget.pretraining_rate,
-        weight_decay=budget.weight_decay,
+        weight_decay=get_recipe(None, modality=task.modality).weight_decay,
         balance="sampling",
         views=budget.pretraining_epochs,
         modality=task.modality,

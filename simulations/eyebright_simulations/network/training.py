@@ -18,6 +18,7 @@ from eyebright_learning.data import PreparedImages
 from eyebright_learning.models import Student
 from eyebright_server.federation import FederationEvent, FederationResult, run_federation
 from eyebright_server.federation.rules import RoundRules
+from eyebright_server.student_recipes import get_recipe
 from eyebright_simulations.network.arms import FEDERATED, Arm
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import TRAIN, VALIDATION, Dataset
@@ -49,7 +50,9 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
     options, budget = context.options, budget_of(context.options)
     task = get_task(context.facts["cohort"]["task"])
     teacher = context.facts["teacher"] if distilled else {}
-    recipe = {"ce": budget.ce, "kd": budget.kd, "temperature": budget.temperature, "dist": budget.dist}
+    published = get_recipe(None, modality=task.modality)
+    recipe = published.losses | budget.losses
+    recipe["dist"] = min(recipe["dist"], published.dist)  # a recipe without the relational term stays without
     return Plan.checked(
         task=task.name,
         classes=task.classes,
@@ -60,7 +63,9 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
         local_epochs=options.passes_per_round,
         batch_size=budget.batch_size,
         learning_rate=budget.learning_rate,
-        weight_decay=budget.weight_decay,
+        weight_decay=published.weight_decay,
+        warmup=published.warmup,
+        view_family=published.view_family,
         views=min(budget.views, options.rounds * options.passes_per_round),  # a view nobody will see costs a teacher
         recipe=recipe if distilled else {"ce": 1.0, "kd": 0.0, "dist": 0.0},
         teacher_sha256=teacher.get("sha256"),

@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from eyebright_server.student_recipes import RECIPES
 from eyebright_simulations.study.arms import ARMS, CONTROL, chosen_arms, parse_weights
 from eyebright_simulations.study.crossval_options import CrossvalOptions
 from eyebright_simulations.study.options import Device, Precision, StudyOptions
-from eyebright_simulations.study.recipes import RECIPES
 from eyebright_simulations.study.sites_options import SitesOptions
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__)

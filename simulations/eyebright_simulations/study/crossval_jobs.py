@@ -20,12 +20,12 @@ from eyebright_learning.evaluation import fit_temperature, metrics, predict, pre
 from eyebright_learning.models import count_parameters, read_teacher
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import EpochRecord, train_student, train_teacher
+from eyebright_server.student_recipes import get_recipe
 from eyebright_server.teacher.recipes import RECIPES
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.crossval_options import DISTILLED, CrossvalOptions
 from eyebright_simulations.study.folds import FoldParts
 from eyebright_simulations.study.pictures import load_fold
-from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, student_job, teacher_job, write_record
 from eyebright_simulations.study.students import first_student, student_training
 from eyebright_simulations.study.teachers import cache_file, teacher_file, teacher_training, untrained_teacher

@@ -14,9 +14,9 @@ from typing import Literal
 
 from eyebright_common.errors import InputError
 from eyebright_common.tasks import get_task
+from eyebright_server.student_recipes import get_recipe
 from eyebright_simulations.network.options import SYNTHETIC, SimulationOptions
 from eyebright_simulations.study.arms import ARMS, CONTROL, WEIGHTS, needs_features
-from eyebright_simulations.study.recipes import get_recipe
 
 Kind = Literal["ablation", "teachers", "crossval", "sites"]
 Precision = Literal["fp32", "bf16"]

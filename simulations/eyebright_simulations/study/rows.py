@@ -7,11 +7,11 @@ from pathlib import Path
 
 from eyebright_common.tasks import get_task
 from eyebright_learning.evaluation.cases import Floats
+from eyebright_server.student_recipes import get_recipe
 from eyebright_simulations.study.analysis import PooledPictures, differences, estimates, kept_share
 from eyebright_simulations.study.arms import CONTROL, recipe_of
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_table
-from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import read_predictions, student_job, teacher_job
 from eyebright_simulations.study.result_schema import MAIN, Role, Row
 from eyebright_simulations.study.verdicts import verdict_of

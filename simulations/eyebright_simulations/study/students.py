@@ -19,14 +19,14 @@ from eyebright_learning.evaluation import fit_temperature, metrics, predict, sof
 from eyebright_learning.models import Student, build_student
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import EpochRecord, StudentTraining, train_student
+from eyebright_server.student_recipes import get_recipe
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.arms import needs_features, recipe_of
 from eyebright_simulations.study.folds import HeldOut
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_parts
-from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, held_out_job, read_facts, teacher_job, write_record
-from eyebright_simulations.study.teachers import cache_file, view_family
+from eyebright_simulations.study.teachers import cache_file
 from eyebright_simulations.study.torch_setup import begin
 
 
@@ -89,7 +89,7 @@ def student_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -
         final_rate=recipe.final_rate,
         balance="sampling",
         views=options.cached_views,
-        view_family=view_family(options),
+        view_family=recipe.view_family,
         modality=task.modality,
         precision=options.precision,
         seed=seed,
@@ -115,7 +115,7 @@ def _cache(
         views=options.cached_views,
         feature_views=options.cached_feature_views if needs_features(arm) else 0,
         modality=task.modality,
-        family=view_family(options),
+        family=get_recipe(options.recipe).view_family,
     )
     if cache is None:
         raise InputError("the teacher's targets of a fold are gone", value=fold + 1, fix="Run again with --resume.")

@@ -25,12 +25,11 @@ from eyebright_learning.models import (
 from eyebright_learning.models.identity import read_identity
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import TeacherTraining, train_teacher
-from eyebright_learning.views import AUGMENTATION_ID, STRONG_STUDENT
+from eyebright_server.student_recipes import get_recipe
 from eyebright_server.teacher.recipes import RECIPES, Start
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_fold
-from eyebright_simulations.study.recipes import get_recipe
 from eyebright_simulations.study.records import Facts, teacher_job, write_record
 from eyebright_simulations.study.torch_setup import begin
 
@@ -121,15 +120,10 @@ def cache_targets(context: Context, *, options: StudyOptions, task: str, fold: i
         views=options.cached_views,
         feature_views=options.cached_feature_views if features else 0,
         modality=get_task(task).modality,
-        family=view_family(options),
+        family=get_recipe(options.recipe).view_family,
         on_progress=lambda done, total: context.update(done / total, f"fold {fold + 1}: {done:,} of {total:,} targets"),
     )
     return {"teacher_sha256": teacher.digest()}
-
-
-def view_family(options: StudyOptions) -> str:
-    """Return the family of the views that students see and the cache's targets are of."""
-    return STRONG_STUDENT if get_recipe(options.recipe).strong_views else AUGMENTATION_ID
 
 
 def teacher_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -> TeacherTraining:

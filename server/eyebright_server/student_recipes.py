@@ -1,14 +1,17 @@
-"""The published recipes a study can follow: what they fix about the student before any arm differs.
+"""The two published recipes, as far as the student is concerned: of studies, of plans for hospitals and of rehearsals.
 
 | | fundus-vit | oct-convnext (KD-OCT, arXiv 2512.09069) |
 |---|---|---|
 | student | MobileNetV2 | EfficientNet-B2 |
 | views | mild | RandAugment's, for students |
 | weight decay | 0.02 | 0.01 |
+| with a teacher: labels, softened teacher, DIST | 0.3, 0.7, 1.0 | 0.3, 0.7, none |
 | warm-up, floor of the rate | a tenth of the passes, 1 % | a twentieth, 0.1 % |
 
 * The teacher's half is the server's own recipe of that name (``eyebright_server.teacher.recipes``).
 * A student that starts from given weights gets a gentler rate.
+* This module knows no torch: names are checked before anything heavy is loaded.
+* A plan has no floor of the rate: in rounds it is the trainer's own.
 * Not taken over from KD-OCT: stopping by the validation loss (the same pictures fit the temperature), the best
   checkpoint in place of the average, mixup and label smoothing that focal loss silently turned off.
 """
@@ -18,10 +21,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from eyebright_common.errors import InputError
+from eyebright_common.plan import ViewFamily
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StudyRecipe:
+class StudentRecipe:
     """What a recipe fixes.
 
     Attributes:
@@ -31,7 +35,8 @@ class StudyRecipe:
         weight_decay: Of students.
         warmup: Part of the schedule over which the rate rises.
         final_rate: Rate at the end, as a part of the peak.
-        strong_views: Whether students see RandAugment's views instead of the mild ones.
+        view_family: The family of the views that students see and the teacher's targets are of.
+        dist: Weight of the correlation terms where a teacher teaches.
         rate: Peak rate from random weights.
         rate_from_weights: Peak rate from given weights.
     """
@@ -42,33 +47,41 @@ class StudyRecipe:
     weight_decay: float = 0.02
     warmup: float = 0.1
     final_rate: float = 0.01
-    strong_views: bool = False
+    view_family: ViewFamily = "views-1"
+    dist: float = 1.0
     rate: float = 1e-3
     rate_from_weights: float = 5e-4
 
+    @property
+    def losses(self) -> dict[str, float]:
+        """Weights of the terms with a teacher, and the softening, as a plan's ``recipe`` has them."""
+        return {"ce": 0.3, "kd": 0.7, "dist": self.dist, "temperature": self.temperature}
 
-RECIPES: dict[str, StudyRecipe] = {
+
+RECIPES: dict[str, StudentRecipe] = {
     recipe.name: recipe
     for recipe in (
-        StudyRecipe(name="fundus-vit", student="mobilenet_v2"),
-        StudyRecipe(
+        StudentRecipe(name="fundus-vit", student="mobilenet_v2"),
+        StudentRecipe(
             name="oct-convnext",
             student="efficientnet_b2",
             weight_decay=0.01,
             warmup=5 / 100,
             final_rate=1e-3,
-            strong_views=True,
+            view_family="rand-augment-2-7-1",
+            dist=0.0,
         ),
     )
 }
 
 
-def get_recipe(name: str) -> StudyRecipe:
-    """Return the recipe called ``name``.
+def get_recipe(name: str | None, *, modality: str = "CFP") -> StudentRecipe:
+    """Return the recipe called ``name``; without a name, the one for this kind of pictures.
 
     Raises:
         InputError: no recipe has that name.
     """
-    if name not in RECIPES:
-        raise InputError("unknown recipe", value=name, fix=f"Choose one of: {', '.join(RECIPES)}.")
-    return RECIPES[name]
+    wanted = name or ("oct-convnext" if modality == "OCT" else "fundus-vit")
+    if wanted not in RECIPES:
+        raise InputError("unknown recipe", value=wanted, fix=f"Choose one of: {', '.join(RECIPES)}.")
+    return RECIPES[wanted]
