@@ -27,7 +27,7 @@ from eyebright_common import exchange
 from eyebright_common.errors import FederationError
 from eyebright_common.plan import Plan
 from eyebright_server.federation.flower.grid import LocalGrid
-from eyebright_server.federation.flower.records import array_record, content_bytes
+from eyebright_server.federation.flower.records import array_record, content_size
 from eyebright_server.federation.records import UNIDENTIFIED, Arrays, Reply, Setback
 
 _KINDS = {
@@ -114,7 +114,7 @@ class FlowerHospitals:
             text=f"{kind} of round {round_number}",
             content=content,
             message_type=_KINDS[kind],
-            size=len(content_bytes(content)),
+            size=content_size(content),
         )
         present, absent = self._meet(frozenset(skip))
         nodes = [node for node in present if self._sites.get(node, UNIDENTIFIED) not in set(skip)]
@@ -214,7 +214,7 @@ class FlowerHospitals:
         bytes_down = question.size
         if message.has_error():
             return self._error(node, bytes_down, message.error.code, message.error.reason or "")
-        bytes_up = len(content_bytes(message.content))
+        bytes_up = content_size(message.content)
         try:
             numbers = dict(message.content.metric_records[exchange.METRICS])
             echo = dict(message.content.config_records[exchange.CONFIG])

@@ -18,10 +18,9 @@ def array_record(arrays: Arrays, *, widen: bool = False) -> ArrayRecord:
     )
 
 
-def content_bytes(content: RecordDict) -> bytes:
-    """Return the content as Flower serialises it, without the envelope."""
-    serialised: bytes = recorddict_to_proto(content).SerializeToString(deterministic=True)
-    return serialised
+def content_size(content: RecordDict) -> int:
+    """Return how many bytes the content has as Flower serialises it, without the envelope."""
+    return int(recorddict_to_proto(content).ByteSize())
 
 
 def through_bytes(message: Message) -> Message:
