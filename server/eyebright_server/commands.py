@@ -59,6 +59,7 @@ def init(
     distribution_port: Annotated[int, typer.Option(min=1, max=65535)] = DISTRIBUTION_PORT,
     fleet_port: Annotated[int, typer.Option(min=1, max=65535, help="Of nginx, for hospitals.")] = FLEET_PORT,
     superlink_port: Annotated[int, typer.Option(min=1, max=65535, help="On loopback only.")] = SUPERLINK_PORT,
+    records_url: Annotated[str | None, typer.Option(help="PostgreSQL for the records, instead of a file.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make the authority, the signing keys, an empty signed repository and the records.
@@ -72,6 +73,7 @@ def init(
         distribution_port=distribution_port,
         fleet_port=fleet_port,
         superlink_port=superlink_port,
+        records_url=records_url,
         passphrase=passphrase(),
     )
     operator.close()

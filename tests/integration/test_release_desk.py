@@ -205,7 +205,7 @@ def test_the_default_profile_blocks_what_was_judged_on_validation_alone(place: P
     operator = place / "operator"
     code, out, _ = run(capsys, "gate", operator, TASK.name)
     assert code == 1
-    assert "The gate blocks it (policy version 1, profile screening)" in out
+    assert "The gate blocks it (policy version 2, profile screening)" in out
     assert "held_out" in out
     assert not (operator / "releases").exists()
     assert (operator / "candidates" / TASK.name / "1" / "gate.html").is_file()
@@ -319,7 +319,7 @@ def test_a_release_that_did_not_pass_is_not_published(place: Path, capsys) -> No
     assert rehearsed(capsys, place)[0] == 0
     folder = operator / "releases" / TASK.name / "1"
     gate = folder / "gate.json"
-    gate.write_text(gate.read_text().replace('"version": 1', '"version": 2', 1))
+    gate.write_text(gate.read_text().replace('"version": 2', '"version": 3', 1))
     code, _, error = run(capsys, "publish", operator, folder)
     assert code == 4
     assert "not the one listed" in error

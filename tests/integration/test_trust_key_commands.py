@@ -92,6 +92,34 @@ def test_a_key_on_a_stick_is_placed_and_used(operator, capsys, tmp_path):
     assert (code, "keys cannot be kept at such a place: hsm:" in err) == (2, True)
 
 
+def test_an_encrypted_key_on_a_stick_is_placed_with_its_passphrase(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("EYEBRIGHT_KEY_PASSPHRASE", "a long sentence")
+    folder, stick = tmp_path / "sealed", tmp_path / "mine.pem"
+    assert run(capsys, "init", folder)[0] == 0
+    key = str(listed(capsys, folder)["students"][0]["key"])
+    shutil.move(folder / "keys" / "offline" / f"students-{key[:12]}.pem", stick)
+    assert run(capsys, "key", "place", folder, key[:12], f"file:{stick}")[0] == 0
+    with OperatorFolder.open(folder, passphrase=b"a long sentence") as opened:
+        opened.repository.publish(write_release(tmp_path / "r1"))
+    monkeypatch.setenv("EYEBRIGHT_KEY_PASSPHRASE", "another one")
+    code, _, err = run(capsys, "key", "place", folder, key[:12], f"file:{stick}")
+    assert (code, "cannot be opened" in err, err.count("\n")) == (4, True, 1)
+
+
+def test_the_file_of_another_key_is_not_taken_for_it(operator, capsys):
+    mine, other = (str(key["key"]) for key in listed(capsys, operator)["students"][:2])
+    place = f"file:{operator}/keys/offline/students-{other[:12]}.pem"
+    code, _, err = run(capsys, "key", "place", operator, mine[:12], place)
+    assert (code, f"another key lies there: {place} has {other[:12]}, not {mine[:12]}" in err) == (2, True)
+    assert not (operator / "keys" / "locations.json").exists()
+
+
+def test_a_path_without_a_scheme_is_shown_as_it_was_typed(operator, capsys):
+    key = str(listed(capsys, operator)["students"][0]["key"])
+    code, _, err = run(capsys, "key", "place", operator, key[:12], "/media/stick/mine.pem")
+    assert (code, "at such a place: /media/stick/mine.pem. Use file:/ABSOLUTE/PATH" in err) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -142,3 +170,14 @@ def test_renew_says_what_ends_when_and_renews_by_hand(operator, capsys):
         assert json.loads(opened.repository.root_metadata)["signed"]["version"] == 2
     code, out, _ = run(capsys, "renew", operator)
     assert (code, "renew --targets" in out, "the server" in out) == (0, True, True)
+
+
+def test_without_the_authority_what_is_signed_is_still_listed_renewed_and_exported(operator, capsys, tmp_path):
+    shutil.rmtree(operator / "ca")
+    with OperatorFolder.open(operator) as opened:
+        opened.repository.publish(write_release(tmp_path / "r1"))
+    assert listed(capsys, operator)["students"][0]["here"] is True
+    assert run(capsys, "renew", operator)[0] == 0
+    assert run(capsys, "release", "export", operator, "--to", tmp_path / "stick")[0] == 0
+    code, _, err = run(capsys, "invite", operator, "clinic-7")
+    assert (code, "ca.key" in err, err.count("\n")) == (4, True, 1)

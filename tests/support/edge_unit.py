@@ -10,6 +10,7 @@ from eyebright_edge.agent.settings import Budget, Trial, UnitSettings, write_set
 from eyebright_edge.agent.update import Onlooker, UpdateAgent
 from eyebright_edge.agent.workshop import Workshop
 from eyebright_edge.runtime import open_runtime
+from eyebright_edge.runtime.networks import NeededNetworks
 from folder_releases import FolderReleases
 
 MORNING = datetime(2026, 1, 2, 8, 0, tzinfo=UTC)
@@ -26,6 +27,7 @@ class EdgeUnit:
         trial: How long it tries a release; not at all, unless a test says so.
         budget: What a release may cost.
         pauses: Seconds it waited between two tries.
+        needs: Which networks it fetches; those of the machine that runs the tests when None.
     """
 
     def __init__(self, folder: Path, *, workshop: Workshop | None = None) -> None:
@@ -39,6 +41,7 @@ class EdgeUnit:
         self.budget = ROOMY
         self.workshop = workshop or DirectWorkshop(open_runtime)
         self.pauses: list[float] = []
+        self.needs: NeededNetworks | None = None
 
     def agent(self, onlooker: Onlooker = lambda state, moment: None, *, offline: bool = False) -> UpdateAgent:
         return UpdateAgent(
@@ -52,6 +55,7 @@ class EdgeUnit:
             budget=self.budget,
             workshop=self.workshop,
             pause=self.pauses.append,
+            needs=self.needs,
         )
 
     def install(self, version: str, **how: object) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 from eyebright_common.digests import sha256_of
 from eyebright_common.errors import WireError
-from eyebright_common.release import RELEASE_FILE
+from eyebright_common.release import RELEASE_FILE, parse_release
 from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.news import News
-from eyebright_edge.agent.source import Offer, TwinEngine
+from eyebright_edge.agent.source import LeaveOut, Offer, TwinEngine
 from eyebright_edge.agent.unit_report import UnitFacts
 
 
@@ -59,12 +59,18 @@ class FolderReleases:
     def news(self) -> News | None:
         return self.told
 
-    def fetch(self, offer: Offer, folder: Path) -> None:
+    def fetch(self, offer: Offer, folder: Path, *, leave_out: LeaveOut, at_hand: Path) -> None:
         self._require_reachable()
         partial = folder.with_name(f".{folder.name}.partial")
         partial.mkdir(parents=True, exist_ok=True)
+        release = parse_release((self.folder / offer.version / RELEASE_FILE).read_bytes())
+        unwanted = leave_out(release)
         for file in sorted((self.folder / offer.version).iterdir()):
-            if (partial / file.name).exists():
+            if (partial / file.name).exists() or file.name in unwanted:
+                continue
+            kept = at_hand / file.name
+            if kept.is_file() and not kept.is_symlink() and sha256_of(kept) == sha256_of(file):
+                shutil.copyfile(kept, partial / file.name)
                 continue
             if self.files_before_cut == 0:
                 self.files_before_cut = None

@@ -87,7 +87,7 @@ def test_an_interrupted_update_is_said_to_go_on(unit: EdgeUnit, monkeypatch: pyt
     unit.install("1")
     unit.releases.publish("2")
 
-    def stop(*given: object) -> None:
+    def stop(*given: object, **how: object) -> None:
         raise Stopped
 
     monkeypatch.setattr(unit.releases, "fetch", stop)

@@ -90,7 +90,7 @@ def test_tries_are_bounded_and_the_next_update_goes_on(unit: EdgeUnit, monkeypat
     unit.releases.publish("1")
     tries = []
 
-    def broken(offer: Offer, folder: Path) -> None:
+    def broken(offer: Offer, folder: Path, **how: object) -> None:
         tries.append(offer.version)
         raise WireError("the connection broke", fix="Try again.")
 
@@ -136,7 +136,7 @@ def test_a_release_with_other_preprocessing_is_refused_with_the_way_out(unit: Ed
 def test_a_full_disk_is_no_fault_of_the_release(unit: EdgeUnit, monkeypatch: pytest.MonkeyPatch) -> None:
     unit.releases.publish("1")
 
-    def full(offer: Offer, folder: Path) -> None:
+    def full(offer: Offer, folder: Path, **how: object) -> None:
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

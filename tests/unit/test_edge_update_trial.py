@@ -131,7 +131,7 @@ def test_a_trial_ends_without_a_network(unit: EdgeUnit) -> None:
 
 
 def test_being_stopped_in_good_order_is_no_attempt(unit: EdgeUnit, monkeypatch: pytest.MonkeyPatch) -> None:
-    def stop(*given: object) -> None:
+    def stop(*given: object, **how: object) -> None:
         raise Stopped
 
     with monkeypatch.context() as patch:

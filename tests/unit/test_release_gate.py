@@ -84,7 +84,7 @@ def test_a_good_candidate_passes_every_rule_that_can_block() -> None:
 
 def test_every_rule_of_the_policys_lists_exists() -> None:
     known = {r.name for r in judge(replace(GOOD, files=replace(FILES, variants=(variant(),))), POLICY).rules}
-    known |= {"variant_fp16"}
+    known |= {"variant_fp16", "variant_fp16_decisions"}
     for name in ("screening", "strict", "rehearsal"):
         policy = gate_policy(name)
         listed = {*policy.profile.advisory, *policy.profile.missing_data_blocks}
@@ -123,7 +123,8 @@ def test_a_threshold_chosen_without_a_picture_to_refer_blocks() -> None:
     ("change", "why"),
     [
         ({"mean_abs_score_difference": 0.03}, "mean score difference 0.0300"),
-        ({"changed_outside_band": 2}, "2 clear decisions change"),
+        ({"changed_outside_band": 2}, "2 decisions change, 2 of them clear"),
+        ({"changed_decisions": 4}, "4 decisions change, 1 of them clear"),
         ({"precision": "fp16", "max_abs_score_difference": 0.03}, "largest score difference 0.0300"),
     ],
 )
@@ -131,6 +132,27 @@ def test_a_bad_variant_is_withheld_by_name_and_the_release_is_not(change: dict[s
     report = judge(replace(GOOD, files=replace(FILES, variants=(variant(**change),))), POLICY)
     assert report.passed
     assert why in str(withheld(report, change.get("precision", "int8")))
+
+
+def test_the_referrals_that_a_variant_changes_are_a_line_of_their_own() -> None:
+    findings = replace(GOOD, files=replace(FILES, variants=(variant(changed_decisions=3),)))
+    found = rule(findings, "variant_int8_decisions")
+    assert (found.value, found.limit, found.n, found.verdict) == (0.03, 0.03, 100, "pass")  # 3 of 100 pictures
+    assert found.note == "3 decisions change, 1 of them clear"
+    assert withheld(judge(findings, POLICY), "int8") is None
+
+
+def test_the_limit_that_a_variant_breaks_is_the_one_shown() -> None:
+    findings = replace(GOOD, files=replace(FILES, variants=(variant(changed_outside_band=2),)))
+    found = rule(findings, "variant_int8_decisions")
+    assert (found.value, found.limit, found.verdict) == (0.02, 0.01, "fail")
+
+
+def test_a_variant_that_fails_twice_says_both() -> None:
+    bad = variant(mean_abs_score_difference=0.03, changed_decisions=9)
+    report = judge(replace(GOOD, files=replace(FILES, variants=(bad,))), POLICY)
+    said = "withheld: mean score difference 0.0300, allowed 0.0200; 9 decisions change, 1 of them clear"
+    assert withheld(report, "int8") == said
 
 
 def test_a_variant_that_was_not_made_does_not_ship() -> None:

@@ -32,7 +32,13 @@ from eyebright_common.release.golden import (
     prove,
     save_golden,
 )
-from eyebright_common.release.reading import describe_artefact, read_golden, read_release, verify_artefact
+from eyebright_common.release.reading import (
+    describe_artefact,
+    read_golden,
+    read_release,
+    variant_files,
+    verify_artefact,
+)
 from eyebright_common.release.schema import (
     CARD_FILE,
     GATE_FILE,
@@ -106,5 +112,6 @@ __all__ = [
     "referable_scores",
     "save_golden",
     "sha256_of",
+    "variant_files",
     "verify_artefact",
 ]

@@ -3,24 +3,39 @@
 * ``release.json`` is believed here; that it is the one the operator signed is the trust room's business, before this.
 * A listed file must be a regular file of the folder itself. A link could lead out of it, so it is refused.
 * Files that ``release.json`` does not list are ignored: nothing may read them.
+* A unit keeps the networks that it computes with, not every variant: whoever reads its folder says which must be there.
+  ``model.onnx`` always must; what is there is verified, needed or not.
 * Lengths are compared before contents, so a cut transfer is named as such and a wrong file costs no hashing.
 """
 
 from __future__ import annotations
 
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from eyebright_common.digests import sha256_of
 from eyebright_common.errors import ReleaseError, TargetRejected
 from eyebright_common.release.golden import GoldenCases, load_golden
-from eyebright_common.release.schema import GOLDEN_FILE, RELEASE_FILE, Artefact, Release, parse_release
+from eyebright_common.release.schema import (
+    GOLDEN_FILE,
+    RELEASE_FILE,
+    REQUIRED_ARTEFACTS,
+    Artefact,
+    Precision,
+    Release,
+    parse_release,
+)
 
 _LARGEST_DESCRIPTION_BYTES = 4 << 20
 
 
-def read_release(folder: Path) -> Release:
+def read_release(folder: Path, *, networks: Collection[Precision] | None = None) -> Release:
     """Return the release in ``folder`` after verifying every artefact it lists.
+
+    Args:
+        folder: Where it lies.
+        networks: Which of its variants must be there; any other may be absent. All must when None.
 
     Raises:
         ReleaseError: there is no release, or its description is not one this version reads.
@@ -34,9 +49,17 @@ def read_release(folder: Path) -> Release:
     if description.stat().st_size > _LARGEST_DESCRIPTION_BYTES:
         raise ReleaseError("release file is far too long", value=description, fix="Fetch the release again.")
     release = parse_release(description.read_bytes(), source=str(description))
+    may_lack = set() if networks is None else variant_files(release, without=networks)
     for artefact in release.artefacts:
-        verify_artefact(folder, artefact)
+        path = folder / artefact.name
+        if artefact.name not in may_lack or path.exists() or path.is_symlink():
+            verify_artefact(folder, artefact)
     return release
+
+
+def variant_files(release: Release, *, without: Collection[Precision] = ()) -> frozenset[str]:
+    """Return the file names of a release's variants but for those of some precisions; never what every unit needs."""
+    return frozenset(one.file for one in release.variants if one.precision not in without) - set(REQUIRED_ARTEFACTS)
 
 
 def verify_artefact(folder: Path, artefact: Artefact) -> Path:

@@ -229,9 +229,8 @@ def parse_rings(text: str) -> tuple[Ring, ...]:
                 )
             )
         except ValueError as error:
-            raise InputError(
-                "a ring cannot be read", value=part.strip(), fix="Write NAME:shadow|serve:SHARE:HOURS[:PATIENTS]."
-            ) from error
+            fix = "Write NAME:shadow|serve:SHARE:HOURS[:PATIENTS]; a SHARE of 0.05 is 5 %."
+            raise InputError("a ring cannot be read", value=part.strip(), fix=fix) from error
     return tuple(rings)
 
 

@@ -54,12 +54,7 @@ class Locations(Document):
             ) from error
 
     def written(self, path: Path, keyid: str, uri: str) -> Locations:
-        """Return these with one place more, kept at ``path``.
-
-        Raises:
-            InputError: the URI's scheme is not supported.
-        """
-        key_at(uri)  # refuses what cannot be used
+        """Return these with one place more, kept at ``path``."""
         changed = Locations(keys={**self.keys, keyid: uri})
         write_bytes(path, changed.to_json())
         return changed
@@ -81,7 +76,7 @@ def key_at(uri: str, *, passphrase: bytes | None = None) -> PrivateKey | None:
         return parse_private_key(held.encode(), named=uri, passphrase=passphrase) if held else None
     raise InputError(
         "keys cannot be kept at such a place",
-        value=f"{scheme}:" if scheme not in SCHEMES else uri,
+        value=uri if scheme in SCHEMES or uri.startswith("/") else f"{scheme}:",
         fix="Use file:/ABSOLUTE/PATH or env:NAME.",
     )
 
@@ -122,7 +117,17 @@ class Keyring:
         self._locations = dict(locations or {})
 
     def place(self, keyid: str, uri: str) -> None:
-        """Look for a key at a URI from now on."""
+        """Look for a key at a URI from now on, whether it is there now or not.
+
+        Raises:
+            InputError: the URI's scheme is not supported, or another key lies there.
+            TrustError: there is something that is no usable key.
+        """
+        key = key_at(uri, passphrase=self._passphrase)
+        if key is not None and (found := signer_for(key).public_key.keyid) != keyid:
+            raise InputError(
+                "another key lies there", value=f"{uri} has {found[:12]}, not {keyid[:12]}", fix="Name its own file."
+            )
         self._locations[keyid] = uri
 
     def new_key(self, role: str) -> Key:

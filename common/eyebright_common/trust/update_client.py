@@ -6,6 +6,8 @@
   once is kept, so nothing older is accepted afterwards, not even after a restart.
 * A release is downloaded into a folder of its own beside the destination, file by file, each verified by its signed
   length and hash, and appears under its own name by one rename. An interrupted download keeps its verified files.
+* Who downloads may leave files of a release out, having read its verified description, and may offer files that are at
+  hand: what has the signed length and hash is copied, not fetched.
 * Releases and teachers stand in roles of their own, to which the targets metadata delegates. Such a role is loaded when
   somebody asks for a name of its kind: a unit never fetches the list of teachers.
 * Expiry is checked against this machine's clock, and against the moment at which the timestamp in force was signed:
@@ -17,7 +19,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
@@ -30,7 +32,7 @@ from tuf.ngclient import FetcherInterface, Updater
 from eyebright_common.durable import move_into_place, sync_file, sync_folder
 from eyebright_common.errors import MetadataExpired, NotPublished, TargetRejected, TrustError, WireError
 from eyebright_common.trust.folder_fetcher import METADATA_URL, TARGETS_URL
-from eyebright_common.trust.releases import AvailableRelease, releases_among, target_name
+from eyebright_common.trust.releases import RELEASE_FILE, AvailableRelease, releases_among, target_name
 from eyebright_common.trust.signing_time import signing_time
 
 SignedT = TypeVar("SignedT", bound=Signed)
@@ -92,8 +94,23 @@ class UpdateClient:
         releases = releases_among(self._trusted_targets("releases/"))
         return tuple(release for release in releases if release.task == task)
 
-    def download_release(self, task: str, version: str, destination: Path) -> Path:
-        """Download and verify every file of a release into ``destination``, which appears complete or not at all.
+    def download_release(
+        self,
+        task: str,
+        version: str,
+        destination: Path,
+        *,
+        leave_out: Callable[[bytes], Collection[str]] = lambda described: (),
+        at_hand: Path | None = None,
+    ) -> Path:
+        """Download and verify the files of a release into ``destination``, which appears complete or not at all.
+
+        Args:
+            task: Of the release.
+            version: Of the release.
+            destination: Where to; must not exist.
+            leave_out: Given the verified bytes of ``release.json``, names the files that are not wanted.
+            at_hand: A folder whose files of the same names may be taken over, if they are what was signed.
 
         Raises:
             NotPublished: the trusted metadata has no such release.
@@ -108,9 +125,14 @@ class UpdateClient:
             raise TrustError("the destination of a download exists already", value=destination, fix="Choose another.")
         partial = destination.parent / f".{destination.name}.partial"
         partial.mkdir(parents=True, exist_ok=True)
-        for file in release.files:
+        self._download(target_name(task, version, RELEASE_FILE), partial / RELEASE_FILE)
+        unwanted = {*leave_out((partial / RELEASE_FILE).read_bytes())} - {RELEASE_FILE}
+        wanted = tuple(file for file in release.files if file not in unwanted)
+        for file in wanted:
+            if at_hand is not None:
+                _take_over(at_hand / file, partial / file)
             self._download(target_name(task, version, file), partial / file)
-        _remove_strangers(partial, release.files)
+        _remove_strangers(partial, wanted)
         sync_folder(partial)
         move_into_place(partial, destination)
         return destination
@@ -217,6 +239,12 @@ class UpdateClient:
         if isinstance(self._fetcher, ResumingFetcher):
             for fetched_as in target.get_prefixed_paths():
                 self._fetcher.forget(fetched_as)
+
+
+def _take_over(found: Path, path: Path) -> None:
+    # A copy, which the check of the download then verifies: a link would let a failed download spoil what is kept.
+    if not path.exists() and found.is_file() and not found.is_symlink():
+        shutil.copyfile(found, path)
 
 
 def _remove_strangers(folder: Path, wanted: tuple[str, ...]) -> None:

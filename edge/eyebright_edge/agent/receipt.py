@@ -16,9 +16,11 @@ from pydantic import AwareDatetime, Field, ValidationError
 
 from eyebright_common.documents import Document
 from eyebright_common.errors import TrustError
-from eyebright_common.release import GoldenReport
+from eyebright_common.release import GoldenReport, Precision
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.twice import read_either, write_twice
+
+_VARIANTS: tuple[Precision, ...] = ("fp16", "int8")
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
@@ -46,6 +48,12 @@ class Proof(Document):
     passed: bool
     latency_p95_ms: float
     peak_memory_mb: float
+
+    @property
+    def networks(self) -> frozenset[Precision]:
+        """The variants that what was proven is read from; an engine stands for the network that it was built from."""
+        library, _, precision = self.runtime.rpartition("-")
+        return frozenset(one for one in _VARIANTS if one == precision and library.startswith("onnxruntime"))
 
     @classmethod
     def of(cls, report: GoldenReport, runtime: str, *, latency_p95_ms: float, peak_memory_mb: float) -> Proof:

@@ -94,7 +94,7 @@ def rehearse(
         on_progress(0.9, "running it once")
         runtime.run(np.zeros((1, 3, runtime.image_size, runtime.image_size), np.float32))
         return Rehearsed(runtime=runtime.name, peak_memory_mb=_peak_memory_mb())
-    release = read_release(folder)
+    release = read_release(folder, networks=())
     if job is Job.SHADOW:
         verdict = _verdict(runtime, release, given)
         return Rehearsed(runtime=runtime.name, verdict=verdict.value, peak_memory_mb=_peak_memory_mb())

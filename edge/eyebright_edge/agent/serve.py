@@ -19,6 +19,7 @@ from eyebright_edge.agent.transitions import State
 from eyebright_edge.agent.tuf_source import SERVER, open_source
 from eyebright_edge.agent.update import Moment, Stopped, UpdateAgent
 from eyebright_edge.runtime import build_runtime
+from eyebright_edge.runtime.networks import NeededNetworks
 
 
 def serve_unit(
@@ -41,6 +42,7 @@ def serve_unit(
     """
     settings = read_settings(home)
     manager = ServiceManager()
+    needs = NeededNetworks()
 
     def onlooker(state: State, moment: Moment) -> None:
         manager.moved()
@@ -55,6 +57,7 @@ def serve_unit(
             onlooker=onlooker,
             trial=settings.trial,
             budget=settings.budget,
+            needs=needs,
         )
 
     def open_place(place: str) -> AbstractContextManager[ReleaseSource]:

@@ -6,14 +6,19 @@ folder.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from eyebright_common.release import Release
 from eyebright_common.release.engines import EngineUpload
 from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.news import News
 from eyebright_edge.agent.unit_report import UnitFacts
+
+# Names the files of a release, once its description is verified, that this machine has no use for.
+LeaveOut = Callable[[Release], frozenset[str]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +70,14 @@ class ReleaseSource(Protocol):
     def news(self) -> News | None:
         """Return what the metadata just verified says of its own age; None when the source has none."""
 
-    def fetch(self, offer: Offer, folder: Path) -> None:
-        """Bring every file of an offered release into ``folder``, resuming what lies there already.
+    def fetch(self, offer: Offer, folder: Path, *, leave_out: LeaveOut, at_hand: Path) -> None:
+        """Bring the files of an offered release that are wanted into ``folder``, resuming an earlier try.
+
+        Args:
+            offer: The release.
+            folder: Where to.
+            leave_out: Names the files that are not wanted.
+            at_hand: Where an incomplete or damaged copy of this release may lie; what is sound of it is not sent again.
 
         Raises:
             EyebrightError: the transfer broke off, or a file is not what was signed.

@@ -1,7 +1,8 @@
 """Which release answers, decided at every start from the disk alone.
 
 * The signed receipt names the releases that were proven on this machine, by the digest of their description, which
-  holds the digests of their files. What it does not name never serves, whatever ``active`` says.
+  holds the digests of their files. What it does not name never serves, whatever ``active`` says. The network that it
+  was proven with must be there; other variants may be absent, because a unit fetches only what it computes with.
 * If the active release is damaged, the committed one answers, then the one before it. A release on trial answers only
   when ``active`` names it.
 * If the receipt itself is lost (both copies), a release answers by its own digests, with a notice: a unit that cannot
@@ -45,7 +46,8 @@ def proven_release(home: UnitHome, version: str, receipt: Receipt | None) -> Rel
         EyebrightError: it is not.
     """
     folder = home.release_folder(version)
-    release = read_release(folder)
+    installed = receipt.installed(version) if receipt else None
+    release = read_release(folder, networks=installed.proof.networks if installed and installed.proof else ())
     if receipt is not None and not receipt.vouches(version, sha256_of(folder / RELEASE_FILE)):
         raise TrustError("it is not the release that was proven here", value=version, fix="Fetch it again.")
     return release

@@ -6,6 +6,8 @@
 * What is wrong with the release itself (``is_refusal``) is told apart from a full disk or a lost connection: a release
   that is no good here is not tried again at every poll.
 * A receipt vouches for a release before the release may serve, so that a start between two steps always finds one.
+* Of a release only what this machine needs is fetched. When it needs another network one day (other hardware, other
+  settings), that one is fetched, proven and added to the release that serves, file by file: it is never without any.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from eyebright_common.digests import sha256_of
 from eyebright_common.durable import move_into_place, sync_file, sync_folder
 from eyebright_common.errors import EyebrightError, ReleaseError, WireError
 from eyebright_common.imaging import PREPROCESSING_ID
-from eyebright_common.release import RELEASE_FILE, Release, read_release
+from eyebright_common.release import RELEASE_FILE, Precision, Release, read_release, variant_files, verify_artefact
 from eyebright_common.release.rollout import Use
 from eyebright_edge.agent.home import Serving, UnitHome
 from eyebright_edge.agent.kept import KeptReleases
@@ -61,6 +63,7 @@ class Steps:
         trial: How long a release is tried.
         budget: What it may cost here.
         on_progress: Told how far a long work has come.
+        needs: Which networks of a release this machine computes with.
         retry: Whether releases that were withheld may be tried again.
     """
 
@@ -73,6 +76,7 @@ class Steps:
     trial: Trial
     budget: Budget
     on_progress: OnProgress
+    needs: Callable[[Release], frozenset[Precision]]
     retry: bool = False
 
     def work(self, state: State) -> Callable[[UpdateRecord], Done]:
@@ -102,7 +106,8 @@ class Steps:
             note_news(self.home, news, now=self.machine_clock())
         receipt = verified_receipt(self.home) or Receipt()
         withheld = offer and receipt.withholds(offer.version)
-        if offer is None or _is_known(offer, serving, receipt) or (withheld and not self.retry):
+        known = offer is None or (_is_known(offer, serving, receipt) and not self._lacks_network(offer, serving))
+        if offer is None or known or (withheld and not self.retry):
             reason = f"release {withheld.version} is withheld: {withheld.reason}" if withheld else ""
             return Outcome.NOTHING_NEW, _learnt(record, ending=Ending.UP_TO_DATE, previous=version, reason=reason)
         wanted = {"version": offer.version, "sha256": offer.sha256, "use": offer.use, "previous": version}
@@ -111,18 +116,20 @@ class Steps:
 
     def _fetch(self, record: UpdateRecord) -> Done:
         version, sha256 = _required(record.version), _required(record.sha256)
-        if not self._is_kept(version, sha256):
+        if not self._is_kept(version, sha256, complete=True):
             folder = self.home.downloads / version
             folder.parent.mkdir(parents=True, exist_ok=True)
             if not folder.exists():
-                self._source.fetch(Offer(task=self.task, version=version, sha256=sha256), folder)
+                offer = Offer(task=self.task, version=version, sha256=sha256)
+                kept = self.home.release_folder(version)
+                self._source.fetch(offer, folder, leave_out=self._unneeded_files, at_hand=kept)
         return Outcome.SUCCESS, record
 
     def _verify(self, record: UpdateRecord) -> Done:
         folder = self._arrived(record)
         if sha256_of(folder / RELEASE_FILE) != record.sha256:
             raise EyebrightError("the fetched release is not the signed one", value=record.version, fix="Update again.")
-        _check_suitable(read_release(folder), task=self.task, version=_required(record.version))
+        _check_suitable(self._read(folder), task=self.task, version=_required(record.version))
         return Outcome.SUCCESS, record
 
     def _prepare(self, record: UpdateRecord) -> Done:
@@ -142,9 +149,12 @@ class Steps:
         if arrived.is_dir():
             _sync_files(arrived)
             self.home.releases.mkdir(exist_ok=True)
-            shutil.rmtree(staged, ignore_errors=True)
-            move_into_place(arrived, staged)
-        read_release(staged)
+            if self._is_kept(version, _required(record.sha256), complete=False):
+                _add_files(arrived, staged)  # it may be serving
+            else:
+                shutil.rmtree(staged, ignore_errors=True)
+                move_into_place(arrived, staged)
+        self._read(staged)
         write_receipt(self.home, self.kept.receipt(self.clock()).trying(self._installed(version, record)))
         return Outcome.SUCCESS, record
 
@@ -249,7 +259,7 @@ class Steps:
         """Return where the release lies after making sure that it is still there: a lost file condemns no release."""
         folder = self._arrived(record)
         try:
-            read_release(folder)
+            self._read(folder)
             if sha256_of(folder / RELEASE_FILE) == record.sha256:
                 return folder
         except (EyebrightError, OSError) as error:
@@ -258,10 +268,29 @@ class Steps:
             found = f"{record.version} (another {RELEASE_FILE})"
         raise EyebrightError("the fetched release is no longer whole", value=found, fix="Update again.")
 
-    def _is_kept(self, version: str, sha256: str) -> bool:
+    def _read(self, folder: Path) -> Release:
+        """Return a release after verifying it, and that every network this machine needs is there."""
+        release = read_release(folder, networks=())
+        for file in sorted(self._needed_files(release)):
+            verify_artefact(folder, release.artefact(file))
+        return release
+
+    def _needed_files(self, release: Release) -> frozenset[str]:
+        return variant_files(release) - self._unneeded_files(release)
+
+    def _unneeded_files(self, release: Release) -> frozenset[str]:
+        return variant_files(release, without=self.needs(release))
+
+    def _lacks_network(self, offer: Offer, serving: Serving | None) -> bool:
+        """Whether the release that serves is the one offered, and a network that this machine needs is not there."""
+        if serving is None or offer.use is Use.SHADOW or serving.release.version != offer.version:
+            return False
+        return any(not (serving.folder / file).exists() for file in self._needed_files(serving.release))
+
+    def _is_kept(self, version: str, sha256: str, *, complete: bool) -> bool:
         folder = self.home.release_folder(version)
         try:
-            read_release(folder)
+            self._read(folder) if complete else read_release(folder, networks=())
             return sha256_of(folder / RELEASE_FILE) == sha256
         except (EyebrightError, OSError):
             return False
@@ -350,6 +379,14 @@ def _check_suitable(release: Release, *, task: str, version: str) -> None:
             f"the release prepares pictures by {release.preprocessing.id!r}, this unit by {PREPROCESSING_ID!r}",
             fix="Update Eyebright on this unit, then run `eyebright edge update --retry`.",
         )
+
+
+def _add_files(arrived: Path, staged: Path) -> None:
+    """Move what ``staged`` lacks into it, each file by one rename; drop the rest."""
+    for file in arrived.iterdir():
+        if not (staged / file.name).exists():
+            move_into_place(file, staged / file.name)
+    shutil.rmtree(arrived)
 
 
 def _sync_files(folder: Path) -> None:

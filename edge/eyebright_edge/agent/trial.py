@@ -111,7 +111,9 @@ def visit_is_open(home: UnitHome, *, now: datetime) -> bool:
         home: The unit's home.
         now: The machine's own clock, by which visits are stamped.
     """
-    return any(visit.answer is None and _lately(visit, now) for visit in visits_on_record(home))
+    # One that was held on the command line cannot be gone on with; while it runs it holds ``UnitHome.visiting``.
+    waiting = (v for v in visits_on_record(home) if v.answer is None and not v.only_counted)
+    return any(_lately(visit, now) for visit in waiting)
 
 
 def last_visit_number(home: UnitHome) -> int:

@@ -13,11 +13,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from tuf.api.metadata import Metadata, Root, Signed, Snapshot, Targets, Timestamp
 
-from eyebright_common.errors import EyebrightError, InputError, TrustError
+from eyebright_common.errors import EyebrightError, InputError, ReleaseError, TrustError
+from eyebright_common.release import parse_release
 from eyebright_common.release.engines import engine_file_names, parse_engine_upload
 from eyebright_common.release.rollout import LONGEST_ROLLOUT_BYTES, Rollout, Use, decide, parse_rollout, rollout_numbers
 from eyebright_common.trust import (
@@ -33,7 +35,7 @@ from eyebright_common.trust import (
 from eyebright_common.wire import DistributionClient, GrpcFetcher, Patience, renew_if_due
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.news import News
-from eyebright_edge.agent.source import Offer, TwinEngine
+from eyebright_edge.agent.source import LeaveOut, Offer, TwinEngine
 from eyebright_edge.agent.unit_report import UnitFacts, unit_status
 from eyebright_edge.records.telemetry import acknowledge
 
@@ -92,13 +94,19 @@ class TufSource:
         signed_at = signing_time(timestamp) if isinstance(timestamp, Timestamp) else None
         return News(signed_at=signed_at, holds_until=min(signed.expires for signed in kept.values()))
 
-    def fetch(self, offer: Offer, folder: Path) -> None:
-        """Bring every file of an offered release into ``folder``, resuming an earlier try.
+    def fetch(self, offer: Offer, folder: Path, *, leave_out: LeaveOut, at_hand: Path) -> None:
+        """Bring the files of an offered release that are wanted into ``folder``, resuming an earlier try.
 
         Raises:
             EyebrightError: the transfer broke off, or a file is not what was signed.
         """
-        self._updates.download_release(offer.task, offer.version, folder)
+        self._updates.download_release(
+            offer.task,
+            offer.version,
+            folder,
+            leave_out=partial(_left_out, leave_out),
+            at_hand=at_hand,
+        )
 
     def fetch_engine(self, task: str, version: str, key: str, folder: Path) -> TwinEngine | None:
         """Bring the signed engine that a twin of this unit built into ``folder``; None when nobody offers one.
@@ -206,6 +214,13 @@ def _source(
     updates: UpdateClient, client: DistributionClient | None, home: UnitHome, identity: UnitIdentity
 ) -> TufSource:
     return TufSource(updates, client, home=home, unit=identity.name, builds=identity.role is Role.BUILDER)
+
+
+def _left_out(leave_out: LeaveOut, described: bytes) -> frozenset[str]:
+    try:
+        return leave_out(parse_release(described))
+    except ReleaseError:
+        return frozenset()  # fetched whole: judging it is the next state's work
 
 
 def _offer(release: AvailableRelease, use: Use) -> Offer:

@@ -51,7 +51,7 @@ def take_twin_engine(
         if wanted is None:
             return False
         on_progress(0.0, "asking for a twin's engine")
-        release = read_release(folder)
+        release = read_release(folder, networks=())
         place.mkdir(parents=True, exist_ok=True)
         found = source.fetch_engine(release.task, release.version, wanted.key.digest, place)
         if found is None:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from eyebright_common.errors import EyebrightError, InputError
+from eyebright_common.release import Precision, Release
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.news import read_news, trusted_time
 from eyebright_edge.agent.progress import ProgressNote
@@ -30,6 +31,7 @@ from eyebright_edge.agent.transitions import JUDGING, TRANSITIONS, Outcome, Stat
 from eyebright_edge.agent.unit_report import error_word
 from eyebright_edge.agent.update_record import Ending, UpdateRecord, read_record, recovered, write_record
 from eyebright_edge.agent.workshop import ChildWorkshop, Workshop
+from eyebright_edge.runtime.networks import NeededNetworks
 
 _FIRST_PAUSE_S = 1.0
 
@@ -80,6 +82,7 @@ class UpdateAgent:
         trial: How long a new release is tried; not at all when left out.
         budget: What it may cost here.
         workshop: Where releases are prepared and proven; a child process when left out.
+        needs: Which networks of a release are fetched; those that this machine computes with when left out.
         pause: Waits between two tries of the same work, seconds.
         chance: Source of the pauses' jitter.
     """
@@ -96,6 +99,7 @@ class UpdateAgent:
         trial: Trial | None = None,
         budget: Budget | None = None,
         workshop: Workshop | None = None,
+        needs: Callable[[Release], frozenset[Precision]] | None = None,
         pause: Callable[[float], None] = time.sleep,
         chance: random.Random | None = None,
     ) -> None:
@@ -112,6 +116,7 @@ class UpdateAgent:
             trial=trial or Trial(visits=0),
             budget=budget or Budget(),
             on_progress=self._progress.tell,
+            needs=needs or NeededNetworks(),
         )
         self._onlooker = onlooker
         self._pause = pause

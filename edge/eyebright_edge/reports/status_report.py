@@ -12,8 +12,8 @@ from rich.text import Text
 
 from eyebright_common import __version__
 from eyebright_common.errors import EyebrightError
-from eyebright_common.release import RESEARCH_NOTICE
-from eyebright_edge.agent.home import UnitHome
+from eyebright_common.release import MODEL_FILE, RESEARCH_NOTICE
+from eyebright_edge.agent.home import Serving, UnitHome
 from eyebright_edge.agent.news import read_news, trusted_time
 from eyebright_edge.agent.notices import unit_notices
 from eyebright_edge.agent.progress import read_progress
@@ -43,7 +43,7 @@ def status_facts(home: UnitHome, *, now: datetime | None = None) -> dict[str, An
     verified, record, note = verified_receipt(home), read_record(home), read_agent_note(home)
     receipt = verified or Receipt()
     counts = VisitJournal(home.visits_file).counts()
-    serving, notice = _serving(home)
+    serving, networks, notice = _serving(home)
     notices = [line for line in (notice, *unit_notices(home, now=now)) if line]
     news = read_news(home)
     return {
@@ -52,6 +52,7 @@ def status_facts(home: UnitHome, *, now: datetime | None = None) -> dict[str, An
         "home": str(home.root),
         "task": settings.task,
         "serving": serving,
+        "networks": networks,
         "on_trial": serving is not None and record.state is State.TRY and record.version == serving,
         "receipt": "signed" if verified else "lost" if home.active_file.exists() else None,
         "active": _installed(receipt.active),
@@ -118,6 +119,7 @@ def status_screen(facts: Mapping[str, Any]) -> RenderableType:
         "runs": _runs_line(facts),
         "since": _minute(shown["activated_at"]) if shown else "-",
         "proven": _proof_line(shown["proof"] if shown else None),
+        "networks": _networks_line(facts["networks"]),
         "costs": _cost_line(shown["proof"] if shown else None),
         "receipt": _RECEIPTS[facts["receipt"]],
         "can go back to": _back_line(facts, previous),
@@ -150,12 +152,22 @@ def _try_again(note: AgentNote | None) -> str:
     return f"The agent tries again at {note.next_at:%Y-%m-%d %H:%M}{times}; {_LOOK} does at once."
 
 
-def _serving(home: UnitHome) -> tuple[str | None, str]:
+def _serving(home: UnitHome) -> tuple[str | None, dict[str, dict[str, int]], str]:
     try:
         serving = home.serving()
     except EyebrightError as error:
-        return None, str(error) if home.active_version() else ""
-    return serving.release.version, serving.notice
+        return None, {}, str(error) if home.active_version() else ""
+    return serving.release.version, _networks(serving), serving.notice
+
+
+def _networks(serving: Serving) -> dict[str, dict[str, int]]:
+    """Return the bytes of each network of the release that serves: those kept here, and those not fetched."""
+    listed = {"fp32": MODEL_FILE, **{one.precision: one.file for one in serving.release.variants}}
+    found: dict[str, dict[str, int]] = {"kept": {}, "not_fetched": {}}
+    for precision, file in listed.items():
+        where = "kept" if (serving.folder / file).exists() else "not_fetched"
+        found[where][precision] = serving.release.artefact(file).size_bytes
+    return found
 
 
 def _installed(one: Installed | None) -> dict[str, Any] | None:
@@ -188,6 +200,20 @@ def _proof_line(proof: Mapping[str, Any] | None) -> str:
         f"{proof['cases']} golden cases in {proof['runtime']}, {proof['decision_flips']} decisions changed, "
         f"logits within {proof['max_abs_logit_difference']:.2g} (allowed {proof['tolerance']:.2g})"
     )
+
+
+def _networks_line(networks: Mapping[str, Mapping[str, int]]) -> str:
+    def told(sizes: Mapping[str, int]) -> str:
+        return ", ".join(f"{precision.upper()} ({_size(size)})" for precision, size in sizes.items())
+
+    if not networks:
+        return "-"
+    spared = networks["not_fetched"]
+    return told(networks["kept"]) + (f"; not needed here, not fetched: {told(spared)}" if spared else "")
+
+
+def _size(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes >= 1e5 else f"{size_bytes / 1e3:.1f} kB"
 
 
 def _cost_line(proof: Mapping[str, Any] | None) -> str:

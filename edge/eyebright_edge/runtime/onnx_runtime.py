@@ -87,7 +87,8 @@ def _open_session(model: Path, threads: int, provider: str) -> Any:
     import onnxruntime
 
     if not model.is_file():
-        raise ReleaseError("the release has no network", value=model, fix="Fetch the release again.")
+        fix = "Fetch the release again: `eyebright edge update`."
+        raise ReleaseError("the release has no network here", value=model, fix=fix)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

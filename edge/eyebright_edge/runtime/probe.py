@@ -17,9 +17,10 @@ from functools import partial
 from pathlib import Path
 
 from eyebright_common.errors import EyebrightError, ReleaseError
-from eyebright_common.release import RELEASE_FILE, parse_release
+from eyebright_common.release import RELEASE_FILE, Release, parse_release
 from eyebright_edge.runtime.fallback import RuntimeWithReserve
 from eyebright_edge.runtime.golden import prove_runtime
+from eyebright_edge.runtime.networks import wants_int8
 from eyebright_edge.runtime.onnx_runtime import OnnxRuntime
 from eyebright_edge.runtime.protocol import Runtime
 from eyebright_edge.runtime.settings import GPU_NODES, Choice, RuntimeSettings, settings_from_environment
@@ -63,13 +64,15 @@ def open_runtime(
             notices.append(f"{choice} is not used: {error}")
         else:
             return RuntimeWithReserve(first, reserve, notices=tuple(notices))
-    if chosen.precision == "auto" and chosen.choice in ("auto", _CPU) and not gpu:
-        try:
-            quantised = _open_quantised(source, threads)
-        except EyebrightError as error:
-            notices.append(f"the INT8 network is not used: {error}")
-        else:
-            if quantised is not None:
+    described = source / RELEASE_FILE
+    if described.is_file():
+        release = parse_release(described.read_bytes(), source=str(described))
+        if wants_int8(release, chosen, gpu=gpu):
+            try:
+                quantised = _open_quantised(source, release, threads)
+            except EyebrightError as error:
+                notices.append(f"the INT8 network is not used: {error}")
+            else:
                 return RuntimeWithReserve(quantised, reserve, notices=tuple(notices))
     cpu = reserve()
     cpu.notices = tuple(notices)
@@ -108,15 +111,8 @@ def _open(
     return open_tensorrt(source, settings, build=build, progress=progress)
 
 
-def _open_quantised(source: Path, threads: int) -> OnnxRuntime | None:
-    """Return the release's INT8 network, proven here; None where there is none that is worth it."""
-    described = source / RELEASE_FILE
-    if not described.is_file():
-        return None
-    release = parse_release(described.read_bytes(), source=str(described))
-    facts = release.variant("int8")
-    if facts is None or facts.speed_ratio <= 1.0:
-        return None
+def _open_quantised(source: Path, release: Release, threads: int) -> OnnxRuntime:
+    """Return the release's INT8 network, proven here."""
     runtime = OnnxRuntime(source, threads=threads, precision="int8")
     prove_runtime(runtime, source, release).require(runtime.name)
     return runtime

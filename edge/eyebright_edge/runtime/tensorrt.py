@@ -146,7 +146,7 @@ def open_tensorrt(
         GoldenMismatch: the engine was built and computes something else.
         ReleaseError: the folder holds no release.
     """
-    release = read_release(folder)
+    release = read_release(folder, networks=())
     with ExitStack() as on_failure:
         worker = on_failure.enter_context(_start(settings))
         probed = worker.ask("probe", deadline_s=settings.patience.probe).header
@@ -320,6 +320,9 @@ def _goal(folder: Path, release: Release, settings: RuntimeSettings, probed: Map
     model = folder / name
     try:
         shape = outline(model.read_bytes())
+    except FileNotFoundError:
+        fix = "Run `eyebright edge update`: it fetches what this machine computes with."
+        raise ReleaseError("the network was not fetched", value=model, fix=fix) from None
     except ValueError as error:
         raise ReleaseError("the network cannot be read", value=f"{model} ({error})", fix="Fetch it again.") from error
     return _Goal(folder=folder, release=release, model=model.resolve(), key=key, outline=shape)

@@ -22,6 +22,7 @@ from eyebright_common.release.engines import EngineKey, EngineUpload, check_engi
 from eyebright_edge.runtime.board.tensorrt_worker.onnx_weights import outline
 from eyebright_edge.runtime.engine_cache import CachedEngine, EngineCache
 from eyebright_edge.runtime.golden import golden_for
+from eyebright_edge.runtime.networks import wants_tensorrt
 from eyebright_edge.runtime.settings import GPU_NODES, RuntimeSettings
 from eyebright_edge.runtime.tensorrt import TensorRtRuntime, engine_key, probe_tensorrt
 
@@ -52,10 +53,9 @@ def wanted_engine(
     Raises:
         EyebrightError: the release cannot be read.
     """
-    tried = settings.choice == "tensorrt" or (settings.choice == "auto" and any(node.exists() for node in gpu_nodes))
-    if not tried:
+    if not wants_tensorrt(settings, gpu=any(node.exists() for node in gpu_nodes)):
         return None
-    release = read_release(folder)
+    release = read_release(folder, networks=())
     try:
         probed = probe_tensorrt(settings)
     except EyebrightError:
@@ -79,7 +79,7 @@ def describe_engine(runtime: TensorRtRuntime, folder: Path, *, builder: str) -> 
     engine = runtime.engine
     if engine.proof is None or engine.made == "adopted":
         raise InputError("this engine is not this machine's own", value=engine.made, fix="Send one built here.")
-    release = read_release(folder)
+    release = read_release(folder, networks=())
     golden = golden_for(runtime.precision, folder, release)
     logits = np.concatenate([runtime.run(picture[None].astype(np.float32))[0] for picture in golden.inputs])
     return EngineUpload(
@@ -119,7 +119,7 @@ def adopt_engine(
         ReleaseError: it is for another machine, another release or other settings.
         TargetRejected: the bytes are not those described.
     """
-    release = read_release(folder)
+    release = read_release(folder, networks=())
     check_engine_upload(upload, engine, release)
     key, name = engine_key(release, settings, probed)
     theirs = upload.key.fingerprint

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
+
 from eyebright_common.errors import ReleaseError
 from eyebright_common.imaging import PREPROCESSING_ID
 from eyebright_common.release import Release, read_release
@@ -20,7 +22,7 @@ class ServingRelease:
 
 
 def open_release(folder: Path, *, threads: int = 2) -> ServingRelease:
-    """Verify and load the release in ``folder``.
+    """Verify and load the release in ``folder``, for a process that screens one picture at a time from now on.
 
     Args:
         folder: A release folder.
@@ -30,7 +32,10 @@ def open_release(folder: Path, *, threads: int = 2) -> ServingRelease:
         ReleaseError: there is no release, it cannot be loaded, or it needs other preprocessing than this unit has.
         TargetRejected: a file of it is missing or damaged.
     """
-    release = read_release(folder)
+    # Pictures are small by the time OpenCV gets them: sharing them out between cores costs more than it saves, and
+    # the other core is the browser's.
+    cv2.setNumThreads(1)
+    release = read_release(folder, networks=())
     if release.preprocessing.id != PREPROCESSING_ID:
         raise ReleaseError(
             f"the release prepares pictures by {release.preprocessing.id!r}, this unit by {PREPROCESSING_ID!r}",

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -50,7 +51,7 @@ class ServerSettings(Document):
         distribution_port: Port of the distribution service.
         fleet_port: Port of nginx, where hospitals' nodes connect.
         superlink_port: Port of the SuperLink, on loopback only.
-        records_url: SQLAlchemy URL of the records; None for the file in this folder.
+        records_url: SQLAlchemy URL of the records (``records.database``); None for the file in this folder.
     """
 
     format: int = 1
@@ -83,7 +84,6 @@ class OperatorFolder(Closing):
 
     Attributes:
         settings: Where units reach the server.
-        authority: The certificate authority.
         repository: The signed repository.
         records: Invitations, participants, reports and ledger.
         engines: What builders send.
@@ -93,12 +93,20 @@ class OperatorFolder(Closing):
         self.folder = folder
         self.clock = clock
         self.settings = _read_settings(folder)
-        self.authority = CertificateAuthority.open(folder / "ca")
         self.repository = ReleaseRepository.open(
             folder / "repository", folder / "keys", clock=clock, passphrase=passphrase
         )
         self.records = Records.open(self.settings.records_url or folder / "records.sqlite")
         self.engines = EngineInbox(folder / "engines", self.repository, self.records, clock=clock)
+
+    @cached_property
+    def authority(self) -> CertificateAuthority:
+        """The certificate authority; opened by those who let others connect, so that without it one can still export.
+
+        Raises:
+            TrustError: it is not here, or its key cannot be read.
+        """
+        return CertificateAuthority.open(self.folder / "ca")
 
     @classmethod
     def create(
@@ -129,6 +137,7 @@ class OperatorFolder(Closing):
 
         Raises:
             InputError: the folder holds something already, or a host cannot be the name of one.
+            EyebrightError: the records cannot be opened.
         """
         for host in hosts:
             if not _HOST.fullmatch(host):
@@ -139,6 +148,8 @@ class OperatorFolder(Closing):
             raise InputError("two services would share a port", value=ports, fix="Give each a port of its own.")
         if folder.exists() and any(folder.iterdir()):
             raise InputError("the operator's folder is not empty", value=folder, fix="Name a new folder.")
+        if records_url is not None:
+            Records.open(records_url).close()  # before anything is made: an address has more ways to be wrong
         folder.mkdir(parents=True, exist_ok=True)
         settings = ServerSettings(
             hosts=tuple(hosts),
@@ -151,7 +162,7 @@ class OperatorFolder(Closing):
         CertificateAuthority.create(folder / "ca", now=clock())
         ReleaseRepository.create(folder / "repository", folder / "keys", clock=clock, passphrase=passphrase)
         # Last: a folder without settings is one whose making was interrupted.
-        write_bytes(folder / "server.json", settings.to_json())
+        write_bytes(folder / "server.json", settings.to_json(), mode=0o600 if records_url else 0o644)
         return cls(folder, clock=clock, passphrase=passphrase)
 
     @classmethod

@@ -9,6 +9,7 @@ from typing import Any
 from eyebright_common.release import GateReport, Release, VariantFacts
 from eyebright_common.release.evidence import Outcomes, SiteEvidence
 from eyebright_common.tasks import ScreeningTask
+from eyebright_server.release.gate import withheld
 from eyebright_server.release.gate_words import headline, rule_table
 from eyebright_server.release.markdown import bullets
 from eyebright_server.release.markdown import code as _code
@@ -159,7 +160,6 @@ def _outcomes(found: Outcomes) -> list[str]:
 def _variants(release: Release, made: Sequence[VariantFacts], gate: GateReport) -> list[str]:
     if not made:
         return []
-    notes = {rule.name: rule.note for rule in gate.rules}
     rows = [
         [
             facts.file,
@@ -168,7 +168,7 @@ def _variants(release: Release, made: Sequence[VariantFacts], gate: GateReport) 
             f"{facts.mean_abs_score_difference:.4f}",
             f"{facts.max_abs_score_difference:.4f}",
             f"{facts.changed_decisions} of {facts.pictures}",
-            "ships" if release.variant(facts.precision) else notes.get(f"variant_{facts.precision}", "withheld"),
+            "ships" if release.variant(facts.precision) else withheld(gate, facts.precision) or "withheld",
         ]
         for facts in made
     ]

@@ -234,12 +234,16 @@ class ReleaseDesk(Closing):
         """
         known = {release.version: release for release in self._published(task)}
         versions = sorted(known, key=int)
-        wanted = to or (versions[-2] if len(versions) > 1 else None)
-        if wanted not in known or wanted is None or wanted == versions[-1]:
+        if len(versions) < 2:
+            found = f"{task}, published: {', '.join(versions) or 'nothing'}"
+            fix = "A rollout that has not ended can be paused; a unit that has an older one: eyebright edge rollback"
+            raise InputError("there is no such older release", value=found, fix=fix)
+        wanted = to or versions[-2]
+        if wanted not in known or wanted == versions[-1]:
             raise InputError(
                 "there is no such older release",
-                value=wanted or task,
-                fix=f"Published: {', '.join(versions) or 'nothing'}; choose one below the newest.",
+                value=wanted,
+                fix=f"Published: {', '.join(versions)}; choose one below the newest.",
             )
         version = next_version(versions[-1])
         folder = self._releases / task / version

@@ -9,7 +9,9 @@ measured has not passed. Here are the rules about the file; those about patients
 * ``must_refer``: no golden case and no case that a site has marked is missed. One is too many.
 * ``weight_names``: the weights have the names of the release before, so that engines can be refitted.
 * ``threshold_from_validation``: the operating point was chosen on validation pictures, some of them to be referred.
-* ``variant_fp16``, ``variant_int8``: a variant that loses more than its limit is withheld; the release is not.
+* ``variant_fp16``, ``variant_int8``: how far a variant's scores are from the FP32 file's. ``variant_…_decisions``: the
+  share of pictures whose referral it changes at the threshold that ships. A variant that fails either is withheld; the
+  release is not.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from eyebright_server.release.clinical_rules import clinical_rules
 from eyebright_server.release.policy import GatePolicy
 
 VALIDATION = "validation"
+_WITHHELD = "withheld: "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +106,7 @@ def judge(findings: Findings, policy: GatePolicy, *, override: Override | None =
     """
     rules = (
         *_file_rules(findings, policy),
-        *(_variant(variant, policy) for variant in findings.files.variants),
+        *(rule for variant in findings.files.variants for rule in _variant(variant, policy)),
         *clinical_rules(
             findings.evidence,
             policy,
@@ -122,8 +125,12 @@ def judge(findings: Findings, policy: GatePolicy, *, override: Override | None =
 
 def withheld(report: GateReport, precision: str) -> str | None:
     """Return why a variant does not ship; None when it does."""
-    rule = next((rule for rule in report.rules if rule.name == f"variant_{precision}"), None)
-    return None if rule is not None and rule.passed else (rule.note if rule else "it was not made")
+    names = (f"variant_{precision}", f"variant_{precision}_decisions")
+    rules = [rule for rule in report.rules if rule.name in names]
+    if not rules:
+        return "it was not made"
+    failed = [rule.note.removeprefix(_WITHHELD) for rule in rules if not rule.passed]
+    return _WITHHELD + "; ".join(failed) if failed else None
 
 
 def _file_rules(findings: Findings, policy: GatePolicy) -> Iterator[GateRule]:
@@ -207,23 +214,40 @@ def _threshold(threshold: Threshold, policy: GatePolicy) -> GateRule:
     )
 
 
-def _variant(variant: VariantFindings, policy: GatePolicy) -> GateRule:
+def _variant(variant: VariantFindings, policy: GatePolicy) -> Iterator[GateRule]:
     facts, limits = variant.facts, policy.limits
     half = facts.precision == "fp16"
     value = facts.max_abs_score_difference if half else facts.mean_abs_score_difference
     limit = limits.fp16_score_difference if half else limits.int8_mean_score_difference
-    share = facts.changed_outside_band / facts.pictures
     reasons = [f"linter: {'; '.join(variant.lint)}"] if variant.lint else []
     if value > limit:
         reasons.append(f"{'largest' if half else 'mean'} score difference {value:.4f}, allowed {limit:.4f}")
-    if share > limits.variant_changed_share:
-        reasons.append(f"{facts.changed_outside_band} clear decisions change")
-    shown = f"{facts.size_ratio:.2f} of the size, {facts.speed_ratio:.2f} times as fast here"
-    return policy.rule(
+    yield policy.rule(
         f"variant_{facts.precision}",
         "fail" if reasons else "pass",
         value=value,
         limit=limit,
         n=facts.pictures,
-        note=f"withheld: {'; '.join(reasons)}" if reasons else f"{shown}; {facts.changed_decisions} decisions change",
+        note=_WITHHELD + "; ".join(reasons)
+        if reasons
+        else f"{facts.size_ratio:.2f} of the size, {facts.speed_ratio:.2f} times as fast here",
+    )
+    yield _decisions(facts, policy)
+
+
+def _decisions(facts: VariantFacts, policy: GatePolicy) -> GateRule:
+    limits = policy.limits
+    changed, clear = facts.changed_decisions / facts.pictures, facts.changed_outside_band / facts.pictures
+    counts = f"{facts.changed_decisions} decisions change, {facts.changed_outside_band} of them clear"
+    # Shown is the limit that it breaks, else the wider one.
+    value, limit = changed, limits.variant_flipped_share
+    if value <= limit and clear > limits.variant_changed_share:
+        value, limit = clear, limits.variant_changed_share
+    return policy.rule(
+        f"variant_{facts.precision}_decisions",
+        "fail" if value > limit else "pass",
+        value=value,
+        limit=limit,
+        n=facts.pictures,
+        note=_WITHHELD + counts if value > limit else counts,
     )

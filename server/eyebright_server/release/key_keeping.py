@@ -33,13 +33,14 @@ class KeyKeeping:
         """Write down that a key lies at a URI, not in the folder.
 
         Raises:
-            TrustError: no role names such a key.
-            InputError: the URI's scheme is not supported.
+            TrustError: no role names such a key, or what lies there cannot be opened.
+            InputError: the URI's scheme is not supported, or another key lies there.
         """
-        full = named_key(self.key_places(), keyid)
+        places = self.key_places()
+        full = named_key(places, keyid)
+        for role in (place.role for place in places if place.keyid == full):
+            self._keys.ring(role).place(full, uri)
         Locations.read(self._locations).written(self._locations, full, uri)
-        self._keys.offline.place(full, uri)
-        self._keys.online.place(full, uri)
 
     def rotate_key(self, role: str, keyid: str | None = None) -> str:
         """Replace one key of a role by a fresh one; return the id of the new key.

@@ -60,6 +60,7 @@ class Limits(StrictDocument):
     fp16_score_difference: float
     int8_mean_score_difference: float
     variant_changed_share: float
+    variant_flipped_share: float
 
 
 class Profile(StrictDocument):
