@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 PACKAGES := eyebright_common eyebright_learning eyebright_server eyebright_client eyebright_edge eyebright_simulations
 PYTEST := $(BIN)/python -m pytest
 export FLWR_TELEMETRY_ENABLED := 0
+export ORT_DISABLE_TELEMETRY := 1
 export FLWR_DISABLE_UPDATE_CHECK := 1
 export RAY_USAGE_STATS_ENABLED := 0
 

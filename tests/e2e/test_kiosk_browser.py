@@ -123,6 +123,8 @@ def test_a_visit_by_touch(browser: Any, kiosk: str, home: UnitHome, code: str, w
     tap(page, "section[aria-labelledby=from-file] button")
     assert heading(page) == words("verdict.NO REFERRAL")
     assert page.locator(".over").count() == 0
+    if width < height:
+        shoot(page, "phone")
     tap(page, ".actions a.quiet")
     assert words("clinician.caption") in page.locator("#caption").inner_text()
     assert page.evaluate("document.querySelector('.over').naturalWidth") > 0

@@ -1,6 +1,7 @@
 """Screening a picture loads what screening needs and nothing else."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -52,3 +53,10 @@ def test_screening_a_picture_loads_neither_a_training_library_nor_the_network(
 def test_help_loads_no_runtime_and_no_picture_code() -> None:
     facts = _run("--help")
     assert _loaded(facts, (*NEVER, *NOT_FOR_SCREENING, "numpy", "cv2", "onnxruntime")) == []
+
+
+def test_onnx_runtime_is_told_to_report_to_nobody_before_it_can_be_loaded() -> None:
+    ask = "import sys, os, eyebright_common; print(os.environ['ORT_DISABLE_TELEMETRY'], 'onnxruntime' in sys.modules)"
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("ORT_")}
+    done = subprocess.run([sys.executable, "-c", ask], env=bare, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["1", "False"]

@@ -71,3 +71,15 @@ def test_an_eye_that_could_not_be_judged_is_shown_as_it_was_last_tried_and_a_mis
 def test_a_visit_without_pictures_is_printed_without_any(client: TestClient) -> None:
     where = begin(client, patient=CODE, symptoms="yes")
     assert pictures_on(printed(client, where)) == 0
+
+
+def test_the_visit_is_saved_for_a_record_system_and_that_is_on_record(client: TestClient, tmp_path: Path) -> None:
+    where = begin(client, patient=CODE)
+    for seed, eye in enumerate("RL"):
+        give(client, where, eye, good_picture(seed))
+    assert "report.fhir.json" in client.get(f"{where}/clinician").text
+    answer = client.post(f"{where}/report.fhir.json")
+    assert answer.headers["content-type"] == "application/fhir+json"
+    assert CODE not in answer.headers["content-disposition"]
+    assert [one["resource"]["resourceType"] for one in answer.json()["entry"]].count("Observation") == 2
+    assert b'"exported"' in (tmp_path / "unit" / "visits.jsonl").read_bytes()

@@ -108,3 +108,21 @@ def test_power_loss_after_any_step_of_a_visit_loses_none_of_it(
     assert subprocess.run(command, check=False).returncode == 9
     (visit,) = VisitJournal(file).visits()
     assert (len(visit.pictures), visit.answer is not None) == (pictures, finished)
+
+
+def test_one_visit_is_found_among_others_whose_numbers_begin_alike(tmp_path: Path) -> None:
+    visits = VisitJournal(tmp_path / "visits.jsonl", lambda: NOON)
+    for number in range(1, 13):
+        assert visits.open(release=f"r{number}", camera='says "visit":1') == number
+    assert [visits.visit(number).release for number in (1, 2, 12)] == ["r1", "r2", "r12"]
+    assert visits.visit(1) == visits.visits()[0]
+
+
+def test_the_number_of_a_visit_whose_lines_were_spoilt_is_not_given_again(tmp_path: Path) -> None:
+    file = tmp_path / "visits.jsonl"
+    visits = VisitJournal(file, lambda: NOON)
+    for _ in range(3):
+        visits.open(release="1")
+    *before, last = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(before) + last.replace(b'"crc32":"', b'"crc32":"x'))
+    assert visits.open(release="1") == 4

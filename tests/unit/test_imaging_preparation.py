@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from eyebright_common.imaging import field_of_view, model_input, prepare
-from eyebright_common.imaging.preparation import inscribed_disc
+from eyebright_common.imaging.preparation import field_square, inscribed_disc
 from pictures import b_scan, eye
 
 
@@ -91,3 +91,13 @@ def test_the_model_input_is_channels_first_and_unscaled():
     tensor = model_input(prepared)
     assert (tensor.shape, tensor.dtype) == ((1, 3, 64, 64), np.float32)
     assert np.array_equal(tensor[0].transpose(1, 2, 0), prepared)
+
+
+@pytest.mark.parametrize("side", [480, 611, 1224, 2049])
+def test_a_field_halved_on_the_way_is_the_same_but_for_rounding(side: int) -> None:
+    picture = cv2.GaussianBlur(eye(side=side), (0, 0), side / 400)
+    found = field_of_view(picture)
+    direct, halved = (field_square(picture, found, 160, halve=halve).astype(np.int16) for halve in (False, True))
+    off = np.abs(direct - halved)[inscribed_disc(160, 0.9)]
+    assert off.mean() < 0.5
+    assert np.quantile(off, 0.99) <= 4

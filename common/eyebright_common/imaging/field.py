@@ -94,8 +94,9 @@ def _lit_mask(small: Pixels) -> Mask | None:
     value[white_surround(small)] = 0
     H, W = value.shape
     k = max(2, min(H, W) // 24)
-    corners = [value[:k, :k], value[:k, -k:], value[-k:, :k], value[-k:, -k:]]
-    dark = float(np.median(sorted(float(np.median(c)) for c in corners)[:2]))
+    corners = (value[:k, :k], value[:k, -k:], value[-k:, :k], value[-k:, -k:])
+    darkest_two = sorted(quantiles(corner, 0.5)[0] for corner in corners)[:2]
+    dark = sum(darkest_two) / 2
     bright = quantiles(value, 0.95)[0]
     if bright - dark < _MIN_CONTRAST:
         return None

@@ -1,7 +1,8 @@
 """What can be measured on a colour fundus photograph to tell whether it can be graded.
 
 Everything is measured inside the field of view, on a copy whose field is 160 px wide, so that a camera's resolution and
-framing do not matter. Brightness is 0–255; shares are 0–1.
+framing do not matter; a field of 480 px or more is halved on the way there, which takes a third of the time. Brightness
+is 0–255; shares are 0–1.
 
 ===============  =====================================================================================================
 ``bounded``      1 where a dark surround was found
@@ -57,7 +58,7 @@ Mask = NDArray[np.bool_]
 
 def fundus_features(image: Pixels, field: FieldOfView) -> dict[str, float]:
     """Return the measurements of a picture, RGB uint8 ``[H, W, 3]``, in its field of view."""
-    square = field_square(image, field, _SIDE)
+    square = field_square(image, field, _SIDE, halve=True)
     inside = inscribed_disc(_SIDE, 0.94) & _covered(image, field)
     if inside.sum() < 500:
         inside = inscribed_disc(_SIDE, 0.94)
@@ -125,16 +126,18 @@ def _energy(values: Plane) -> float:
 
 def _block_spread(plane: Plane, inside: Mask) -> NDArray[np.float32]:
     """Return the standard deviation of each block that lies inside."""
-    weight = cv2.blur(inside.astype(np.float32), (_BLOCK, _BLOCK))
-    masked = np.where(inside, plane, 0.0).astype(np.float32)
-    mean = cv2.blur(masked, (_BLOCK, _BLOCK))
-    square = cv2.blur(masked * masked, (_BLOCK, _BLOCK))
-    centers = (slice(_BLOCK // 2, None, _BLOCK), slice(_BLOCK // 2, None, _BLOCK))
-    full = weight[centers] > 0.95
+    masked = cv2.copyTo(plane, inside.view(np.uint8))
+    full = _block_means(inside.view(np.uint8) * np.float32(1)) > 0.95
     if not full.any():
         return np.zeros(1, dtype=np.float32)
-    variance = square[centers][full] - np.square(mean[centers][full])
+    variance = _block_means(masked * masked)[full] - np.square(_block_means(masked)[full])
     return np.asarray(np.sqrt(np.maximum(variance, 0.0)), dtype=np.float32)
+
+
+def _block_means(plane: Plane) -> Plane:
+    blocks = _SIDE // _BLOCK
+    whole = plane[: blocks * _BLOCK, : blocks * _BLOCK]
+    return np.asarray(cv2.resize(whole, (blocks, blocks), interpolation=cv2.INTER_AREA))
 
 
 def _colour(smooth: Pixels, value: Plane, inside: Mask) -> dict[str, float]:

@@ -47,6 +47,7 @@ def kiosk_app(kiosk: Kiosk) -> Starlette:
             Route("/visit/{number:int}/clinician", frame.known(visits.clinician)),
             Route("/visit/{number:int}/printed", frame.known(visits.printed), methods=["POST"]),
             Route("/visit/{number:int}/report.pdf", frame.known(visits.report), methods=["POST"]),
+            Route("/visit/{number:int}/report.fhir.json", frame.known(visits.bundle), methods=["POST"]),
             Route("/visit/{number:int}/{kind:str}/{sha256:str}", frame.known(visits.shown)),
             Route("/inbox/{key:str}", frame.known(overview.inbox_picture)),
             Route("/inbox/{key:str}/aside", frame.known(overview.put_aside), methods=["POST"]),

@@ -35,7 +35,9 @@ ERRORS = {
     "no such visit on this unit": "error.missing",
     "this visit has no such picture": "error.missing",
     "what was kept of this visit has been deleted": "error.forgotten",
+    "of this visit only the answer was counted": "error.commanded",
 }
+_DONE_ELSEWHERE = "this visit is at another step"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,10 @@ class Frame:
             try:
                 return await page(request)
             except EyebrightError as error:
+                number = request.path_params.get("number")
+                if error.what == _DONE_ELSEWHERE and number is not None:
+                    # Two fingers or two browsers: show where the visit stands.
+                    return RedirectResponse(f"/visit/{number}", status_code=303)
                 return self._sorry(request, error)
 
         return guarded

@@ -28,7 +28,7 @@ class WaitingPicture:
 
     Attributes:
         key: Names it in an address; nothing of the file's name is in it.
-        name: The file's name.
+        name: The file's name, as far as it can be written: a camera's card may hold names of another alphabet.
         saved_at: When it was last written, seconds since 1970.
     """
 
@@ -62,7 +62,7 @@ class Inbox:
             since = since if size == state.st_size else now
             seen[path.name] = (state.st_size, since)
             if state.st_size and now - since >= SETTLED_AFTER_S:
-                whole.append(WaitingPicture(key=_key(path.name), name=path.name, saved_at=state.st_mtime))
+                whole.append(WaitingPicture(key=_key(path.name), name=_shown(path.name), saved_at=state.st_mtime))
         self._seen = seen
         return tuple(sorted(whole, key=lambda one: (-one.saved_at, one.name)))
 
@@ -75,8 +75,8 @@ class Inbox:
         path = self._path(key)
         try:
             if path.stat().st_size > LARGEST_BYTES:
-                raise InputError("this file is too large for a picture", value=path.name, fix="Put it aside.")
-            return path.name, path.read_bytes()
+                raise InputError("this file is too large for a picture", value=_shown(path.name), fix="Put it aside.")
+            return _shown(path.name), path.read_bytes()
         except OSError as error:
             raise _gone(path.name) from error
 
@@ -115,7 +115,11 @@ class Inbox:
 
 
 def _gone(name: str) -> InputError:
-    return InputError("this picture is no longer in the camera's folder", value=name, fix="Take it again.")
+    return InputError("this picture is no longer in the camera's folder", value=_shown(name), fix="Take it again.")
+
+
+def _shown(name: str) -> str:
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _key(name: str) -> str:

@@ -37,7 +37,7 @@ class OverviewPages:
         visits = await run_in_threadpool(self.kiosk.desk.visits)
         recent = [visit for visit in visits if datetime.fromisoformat(visit.opened_at).astimezone().date() == day]
         rows = self._rows(request, [visit for visit in recent if visit.answer is not None])
-        unfinished = self._rows(request, [v for v in visits if v.answer is None and not v.forgotten][-20:])
+        unfinished = self._rows(request, [v for v in visits if v.answer is None and v.tells][-20:])
         ready, problem = _ready(self.kiosk.home)
         return self.frame.render(request, "today", done=rows, unfinished=unfinished, ready=ready, problem=problem)
 

@@ -2,7 +2,8 @@
 
 * A PIN is short, so it is stretched by scrypt with a salt of its own, and wrong tries cost time: after five, a pause
   that doubles with each further one.
-* The pause is kept in the file: pulling the plug does not end it.
+* The pause is kept in the file: pulling the plug does not end it. A disk that cannot be written has it in memory,
+  and nobody is shut out for that.
 * A PIN also opens the records (``records.unit_records``), and this file would be the quicker way to guess it: the hash
   costs as much as the seal there. PINs of four and five digits are of before that; they still work.
 """
@@ -13,6 +14,7 @@ import hashlib
 import hmac
 import re
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -63,6 +65,7 @@ class Technicians:
 
     def __init__(self, home: Path) -> None:
         self._path = home / TECHNICIANS_FILE
+        self._unwritten: dict[str, dict[str, object]] = {}
         self._vault = home / VAULT_FOLDER
 
     def names(self) -> tuple[str, ...]:
@@ -143,14 +146,18 @@ class Technicians:
         return max(0, FREE_TRIES - one.wrong) if one else 0
 
     def _change(self, name: str, **changed: object) -> None:
-        self._write(tuple(o if o.name != name else o.model_copy(update=changed) for o in self._read()))
+        self._unwritten[name] = changed
+        with suppress(InputError):
+            self._write(self._read())
+            self._unwritten.clear()
 
     def _find(self, name: str) -> Technician | None:
         return next((one for one in self._read() if one.name == name), None)
 
     def _read(self) -> tuple[Technician, ...]:
         try:
-            return _Technicians.model_validate_json(self._path.read_bytes()).technicians
+            known = _Technicians.model_validate_json(self._path.read_bytes()).technicians
+            return tuple(one.model_copy(update=self._unwritten.get(one.name, {})) for one in known)
         except FileNotFoundError:
             return ()
         except (OSError, ValidationError) as error:

@@ -54,7 +54,7 @@ class EyeView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitRow:
-    """One visit in a list; ``tone`` is empty while it is unfinished."""
+    """One visit in a list; ``tone`` is empty while it is unfinished, ``tells`` whether there is more to open."""
 
     number: int
     patient: str
@@ -63,6 +63,7 @@ class VisitRow:
     tone: str
     word: str
     step: str
+    tells: bool
 
 
 def answer_view(result: VisitResult, words: Words) -> AnswerView:
@@ -98,12 +99,13 @@ def eye_view(eye: EyeResult, result: VisitResult, words: Words) -> EyeView:
 def row_of(visit: Visit, words: Words) -> VisitRow:
     """Return one visit for a list."""
     opened = datetime.fromisoformat(visit.opened_at)
-    patient, tone, word = words("history.forgotten"), "", words("history.unfinished")
-    if visit.forgotten and visit.answer is not None:
+    patient = words("history.commanded" if visit.only_counted else "history.forgotten")
+    tone, word = "", words("history.unfinished")
+    if not visit.tells and visit.answer is not None:
         verdict = str(visit.answer.get("verdict", ""))
         tone = _TONES[Verdict(verdict)] if verdict else "stopped"
         word = words(f"verdict.{verdict or 'STOPPED'}")
-    elif not visit.forgotten:
+    elif visit.tells:
         result = visit_result(visit)
         answer, patient = answer_view(result, words), result.patient
         tone, word = (answer.tone, answer.word) if visit.answer is not None else (tone, word)
@@ -115,6 +117,7 @@ def row_of(visit: Visit, words: Words) -> VisitRow:
         tone=tone,
         word=word,
         step=words(f"step.{step_of(visit)}"),
+        tells=visit.tells,
     )
 
 

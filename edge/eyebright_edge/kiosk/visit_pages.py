@@ -1,12 +1,16 @@
 """The pages of one visit, from the patient's code to the result.
 
 A form does its one step at the desk and sends the browser to the visit, which shows whatever comes next: reloading,
-going back or pulling the plug never does a step twice. Work at the desk runs in a thread, so that a page of one browser
-does not wait for a picture of another.
+going back, tapping twice or pulling the plug never does a step twice, and a step that another browser has done already
+is not done again. Work at the desk runs in a thread, so that a page of one browser does not wait for a picture of
+another.
 """
 
 from __future__ import annotations
 
+import hashlib
+import secrets
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,32 +35,42 @@ from eyebright_edge.screening.results import settled_eyes, visit_result
 from eyebright_edge.screening.retakes import RETAKES
 from eyebright_edge.screening.visit import eye_in_name
 
+_MOST_FORMS = 32
+
 
 class VisitPages:
     """The pages of one visit."""
 
     def __init__(self, frame: Frame) -> None:
         self.frame, self.kiosk = frame, frame.kiosk
+        self._opened: dict[str, int] = {}
+        self._opening = threading.Lock()
 
     async def new(self, request: Request) -> Response:
         """Ask for the patient's code."""
-        return self.frame.render(request, "new", steps=views.steps_view(None), code="")
+        return self._new_page(request)
 
     async def open_visit(self, request: Request) -> Response:
         """Open a visit."""
         form, technician = await form_of(request), request.state.technician
+        code, once = form.get("patient", ""), form.get("once", "")
         try:
-            opened = await run_in_threadpool(
-                self.kiosk.desk.open, patient=form.get("patient", ""), technician=technician
-            )
+            number = await run_in_threadpool(self._open_once, once, code, technician)
         except InputError as error:
             if error.what not in ERRORS:
                 raise
-            problem = self.frame.words(request)(ERRORS[error.what])
-            return self.frame.render(
-                request, "new", status=422, steps=views.steps_view(None), code=form.get("patient", ""), problem=problem
-            )
-        return to_visit(opened)
+            return self._new_page(request, code=code, problem=self.frame.words(request)(ERRORS[error.what]))
+        return to_visit(number)
+
+    def _open_once(self, once: str, code: str, technician: str) -> int:
+        """Open a visit and return its number; for the same form and code again, the number of the one it opened."""
+        # A digest: no code stays in this memory when the screen locks.
+        form = hashlib.sha256(f"{once}\0{code}".encode()).hexdigest() if once else secrets.token_hex()
+        with self._opening:
+            if form not in self._opened:
+                number = self.kiosk.desk.open(patient=code, technician=technician)
+                self._opened = {**dict(list(self._opened.items())[-_MOST_FORMS:]), form: number}
+            return self._opened[form]
 
     async def visit(self, request: Request) -> Response:
         """Show what comes next in a visit."""
@@ -88,22 +102,23 @@ class VisitPages:
         number, desk = request.path_params["number"], self.kiosk.desk
         async with request.form(max_files=1) as form:
             eye, key, upload = _eye(str(form.get("eye"))), str(form.get("inbox", "")), form.get("file")
-            if key:
-                name, data = await run_in_threadpool(self.kiosk.inbox.read, key)
-            elif isinstance(upload, UploadFile):
+            name, data = "", b""
+            if isinstance(upload, UploadFile):
                 name, data = upload.filename or "picture", await upload.read()
-            else:
-                name, data = "", b""
         visit = desk.visit(number)
         if EYE_OF_STEP.get(step_of(visit)) is not eye:
             return to_visit(number)
         try:
+            if key:
+                name, data = await run_in_threadpool(self.kiosk.inbox.read, key)
             await run_in_threadpool(desk.add_picture, number, eye, data, name=name)
         except InputError as error:
             if error.what not in ERRORS:
                 raise
-            problem = self.frame.words(request)(ERRORS[error.what])
-            return self._take_page(request, desk.visit(number), eye, problem=problem)
+            visit = desk.visit(number)
+            if EYE_OF_STEP.get(step_of(visit)) is not eye:
+                return to_visit(number)
+            return self._take_page(request, visit, eye, problem=self.frame.words(request)(ERRORS[error.what]))
         if key:
             await run_in_threadpool(self.kiosk.inbox.drop, key)
         return to_visit(number)
@@ -147,8 +162,18 @@ class VisitPages:
 
         data = await run_in_threadpool(page)
         self._export(request, "pdf")
-        name = f'attachment; filename="visit-{number}.pdf"'
-        return Response(data, media_type="application/pdf", headers={"content-disposition": name})
+        return _saved(data, f"visit-{number}.pdf", "application/pdf")
+
+    async def bundle(self, request: Request) -> Response:
+        """Hand out the result as a FHIR bundle, for the clinic's record system."""
+        from eyebright_edge.reports.clinic import read_clinic
+        from eyebright_edge.reports.fhir_report import bundle_bytes, fhir_bundle
+
+        number = request.path_params["number"]
+        clinic = read_clinic(self.kiosk.home.root)
+        data = bundle_bytes(fhir_bundle(self.kiosk.desk.result(number), clinic=clinic.name))
+        self._export(request, "fhir")
+        return _saved(data, f"visit-{number}.fhir.json", "application/fhir+json")
 
     async def shown(self, request: Request) -> Response:
         """Show a picture of the visit: small, as it was seen, or with what the model looked at."""
@@ -161,6 +186,12 @@ class VisitPages:
         except EyebrightError:
             return Response(status_code=404)
         return Response(looked_png(seen, attention) if kind == "looked" else seen_png(seen), media_type="image/png")
+
+    def _new_page(self, request: Request, *, code: str = "", problem: str = "") -> Response:
+        # The form can open one visit only: two taps on its button are one.
+        once = secrets.token_urlsafe(8)
+        status, steps = 422 if problem else 200, views.steps_view(None)
+        return self.frame.render(request, "new", status=status, steps=steps, code=code, problem=problem, once=once)
 
     def _export(self, request: Request, how: str) -> None:
         self.kiosk.desk.export(request.path_params["number"], how=how, technician=request.state.technician)
@@ -248,6 +279,11 @@ def _eye(word: str) -> Eye:
     if word not in (Eye.RIGHT, Eye.LEFT):
         raise InputError("no such eye", value=word[:20], fix="Use the buttons of the page.")
     return Eye(word)
+
+
+def _saved(data: bytes, name: str, kind: str) -> Response:
+    """Return a file for the browser to save; its name is no patient's."""
+    return Response(data, media_type=kind, headers={"content-disposition": f'attachment; filename="{name}"'})
 
 
 def to_visit(number: int) -> Response:

@@ -47,9 +47,13 @@ class ForgivingJournal:
         self.problem = ""
         return entry
 
-    def read(self) -> tuple[list[dict[str, Any]], int]:
+    def last_visit(self) -> int:
+        """Return the highest number of a visit on disk or in memory."""
+        return max([self._journal.last_visit(), *(int(entry.get("visit", 0)) for entry in self._waiting)])
+
+    def read(self, having: bytes = b"") -> tuple[list[dict[str, Any]], int]:
         """Return the entries on disk and in memory, oldest first, and how many lines of the disk are damaged."""
-        entries, damaged = self._journal.read()
+        entries, damaged = self._journal.read(having)
         return [*entries, *(dict(entry) for entry in self._waiting)], damaged
 
 

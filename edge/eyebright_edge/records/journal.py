@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ from eyebright_common.durable import sync_folder, write_bytes
 from eyebright_edge.records.destruction import destroy
 
 _SPOILT = b"spoilt\n"
+_VISIT = re.compile(rb'"visit":(\d{1,12})')
 
 
 class JournalLike(Protocol):
@@ -36,8 +38,17 @@ class JournalLike(Protocol):
         """Add and return the entry that ``make`` gives; no other entry is added between its call and that."""
         ...
 
-    def read(self) -> tuple[list[dict[str, Any]], int]:
-        """Return the entries, oldest first, and how many were damaged."""
+    def read(self, having: bytes = b"") -> tuple[list[dict[str, Any]], int]:
+        """Return the entries, oldest first, and how many were damaged.
+
+        Args:
+            having: Looks only at lines with these bytes in them, so that one visit among many thousands is found
+                quickly. What is not on disk yet is there all the same.
+        """
+        ...
+
+    def last_visit(self) -> int:
+        """Return the highest number of a visit, that of a damaged line too: none may be given twice; 0 without one."""
         ...
 
 
@@ -106,16 +117,26 @@ class Journal:
             finally:
                 os.close(descriptor)
 
-    def read(self) -> tuple[list[dict[str, Any]], int]:
-        """Return the entries, oldest first, and how many lines were damaged (a torn last line is not counted)."""
-        try:
-            content = self.path.read_bytes()
-        except FileNotFoundError:
-            return [], 0
-        *lines, _torn = content.split(b"\n")
-        parsed = [_entry(line) for line in lines]
+    def read(self, having: bytes = b"") -> tuple[list[dict[str, Any]], int]:
+        """Return the entries, oldest first, and how many lines were damaged (a torn last line is not counted).
+
+        Args:
+            having: Looks only at lines with these bytes in them.
+        """
+        *lines, _torn = self._content().split(b"\n")
+        parsed = [_entry(line) for line in lines if having in line]
         entries = [entry for entry in parsed if entry is not None]
         return entries, len(parsed) - len(entries)
+
+    def last_visit(self) -> int:
+        """Return the highest number of a visit, that of a damaged line too; 0 without one."""
+        return max(map(int, _VISIT.findall(self._content())), default=0)
+
+    def _content(self) -> bytes:
+        try:
+            return self.path.read_bytes()
+        except FileNotFoundError:
+            return b""
 
 
 def _line(entry: Mapping[str, Any]) -> bytes:

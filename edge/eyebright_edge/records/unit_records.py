@@ -4,9 +4,9 @@
   settings name. ``lock`` forgets the key, unless the key file opened it: it would open it again at once.
 * The first PIN makes the vault. A PIN that does not open it yet (a new technician, a changed PIN) is let in by the key
   file, or by somebody whose PIN does: ``introduce``.
-* What a unit kept in the open before there was a vault, and what ``edge screen`` wrote, is sealed once it is opened
-  (``seal_leftovers``): the journal in one step, then picture by picture. Each is in the vault before the open one is
-  destroyed, so power loss costs nothing; until its turn comes it is read where it lies.
+* What a unit kept in the open before there was a vault is sealed once it is opened (``seal_leftovers``): the journal in
+  one step, then picture by picture. Each is in the vault before the open one is destroyed, so power loss costs nothing;
+  until its turn comes it is read where it lies.
 * ``journal`` and ``pictures`` hold for the life of the program and refuse everything while it is locked.
 """
 
@@ -208,8 +208,11 @@ class _LockedJournal:
     def append_after(self, make: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
         return self._records.opened().journal.append_after(make)
 
-    def read(self) -> tuple[list[dict[str, Any]], int]:
-        return self._records.opened().journal.read()
+    def read(self, having: bytes = b"") -> tuple[list[dict[str, Any]], int]:
+        return self._records.opened().journal.read(having)
+
+    def last_visit(self) -> int:
+        return self._records.opened().journal.last_visit()
 
 
 class _LockedPictures:

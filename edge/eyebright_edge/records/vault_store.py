@@ -1,7 +1,7 @@
 """The vault in the place of plain files: pictures of visits, the names in the journal, and what leaves by export.
 
 * ``VaultPictures`` is a ``PictureStore``: the desk that holds visits need not know that its pictures are encrypted.
-* ``SealedJournal`` is a journal whose lines hold what is counted (``COUNTED``) in the clear and all else, a field that
+* ``SealedJournal`` is a journal whose lines hold what is counted (``counted``) in the clear and all else, a field that
   is new tomorrow too, sealed with the key of its visit: code, answers, eyes, scores, names and digests of files, and
   the advice, which would tell an answer. What is counted is authenticated with it. So telemetry and ``status`` need no
   key, and deleting the key of a visit leaves its counts.
@@ -22,15 +22,13 @@ from cryptography.exceptions import InvalidTag
 
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
+from eyebright_edge.records.counted import is_counted
 from eyebright_edge.records.journal import Journal
 from eyebright_edge.records.pictures import checked_picture
 from eyebright_edge.records.vault import Vault, decrypted, encrypted, visit_item
 
 EXPORTS_FILE = "exports.jsonl"
 SEALED, FORGOTTEN = "sealed", "forgotten"
-COUNTED = frozenset(
-    {"event", "visit", "at", "release", "verdict", "reasons", "quality", "milliseconds", "camera", "measured_cameras"}
-)
 
 
 class VaultPictures:
@@ -105,12 +103,16 @@ class SealedJournal:
         self._journal.append_after(sealed)
         return made[-1]
 
-    def read(self) -> tuple[list[dict[str, Any]], int]:
+    def last_visit(self) -> int:
+        """Return the highest number of a visit."""
+        return self._journal.last_visit()
+
+    def read(self, having: bytes = b"") -> tuple[list[dict[str, Any]], int]:
         """Return the entries, opened, and how many lines were damaged.
 
         An entry whose key was deleted, or belongs to another vault, is there with what is counted, and ``forgotten``.
         """
-        entries, damaged = self._journal.read()
+        entries, damaged = self._journal.read(having)
         return [self._opened(entry) for entry in entries], damaged
 
     def open_entries(self) -> int:
@@ -128,8 +130,8 @@ class SealedJournal:
             self._journal.rewrite(lambda entry: self._sealed(entry) if _is_open(entry) else entry)
 
     def _sealed(self, entry: Mapping[str, Any]) -> dict[str, Any]:
-        counted = {field: entry[field] for field in entry if _is_counted(field, entry)}
-        told = {field: entry[field] for field in entry if not _is_counted(field, entry)}
+        counted = {field: entry[field] for field in entry if is_counted(field, entry)}
+        told = {field: entry[field] for field in entry if not is_counted(field, entry)}
         if not told:
             return counted
         key = self._vault.key_for(visit_item(int(entry["visit"])), day=_day_of(entry))
@@ -159,13 +161,8 @@ class SealedJournal:
         return self._keys[name]
 
 
-def _is_counted(field: str, entry: Mapping[str, Any]) -> bool:
-    # The reasons of a picture are counted; those of an answer say which eye, and are not.
-    return field in COUNTED and (field, entry.get("event")) != ("reasons", "closed")
-
-
 def _is_open(entry: Mapping[str, Any]) -> bool:
-    return SEALED not in entry and "visit" in entry and not all(_is_counted(field, entry) for field in entry)
+    return SEALED not in entry and "visit" in entry and not all(is_counted(field, entry) for field in entry)
 
 
 def _day_of(entry: Mapping[str, Any]) -> date:

@@ -11,7 +11,7 @@ release never changes inside a visit: it is bound to the one it was opened with,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -19,9 +19,11 @@ from typing import Any
 
 from eyebright_common.errors import InputError
 from eyebright_common.release import Verdict
+from eyebright_edge.records.counted import COUNTS, KEPT
 from eyebright_edge.records.journal import Journal, JournalLike
 
 _ANSWERS = (Verdict.REFER, Verdict.NO_REFERRAL, Verdict.UNGRADABLE)
+_COMMANDED = "It was held with `eyebright edge screen`, which wrote it where it was told to."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Visit:
         answer: What was recorded at the end; None while it is unfinished.
         exported: How and when it was printed or saved, in order.
         forgotten: Whether what was kept of the patient has been deleted: only release and answer are left.
+        only_counted: Whether nothing of a patient was ever kept: it was held on the command line.
     """
 
     number: int
@@ -53,6 +56,12 @@ class Visit:
     answer: Mapping[str, Any] | None = None
     exported: tuple[Mapping[str, Any], ...] = ()
     forgotten: bool = False
+    only_counted: bool = False
+
+    @property
+    def tells(self) -> bool:
+        """Whether it says more than what is counted, so that it can be shown, printed and gone on with."""
+        return not (self.forgotten or self.only_counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +71,7 @@ class VisitCounts:
     Attributes:
         verdicts: Visits by answer.
         pictures: Pictures taken in all visits.
-        unfinished: Visits without an answer.
+        unfinished: Visits without an answer that somebody could still go on with.
         damaged_lines: Lines of the journal that the disk has spoilt.
     """
 
@@ -91,7 +100,7 @@ class VisitJournal:
         """Begin a visit and return its number; ``about`` is kept with it."""
         # Numbered under the journal's own lock: two people at one unit must not write into each other's visit.
         opened = self._journal.append_after(
-            lambda: self._entry("opened", _next_number(self._journal.read()[0]), release=release, **about)
+            lambda: self._entry("opened", self._journal.last_visit() + 1, release=release, **about)
         )
         return int(opened["visit"])
 
@@ -125,23 +134,23 @@ class VisitJournal:
 
     def visits(self) -> tuple[Visit, ...]:
         """Return all visits, oldest first."""
-        found: dict[int, Visit] = {}
-        for entry in self._journal.read()[0]:
-            _apply(found, entry)
-        return tuple(found.values())
+        return tuple(self._found().values())
 
     def visit(self, number: int) -> Visit:
         """Return one visit.
 
         Raises:
-            InputError: there is none of that number, or what was kept of it has been deleted.
+            InputError: there is none of that number, or nothing of it is kept but its counts.
         """
-        for visit in self.visits():
-            if visit.number == number:
-                if visit.forgotten:
-                    raise InputError("what was kept of this visit has been deleted", value=number)
-                return visit
-        raise InputError("no such visit on this unit", value=number, fix="`eyebright edge status` shows the last one.")
+        visit = self._found(having=b'"visit":%d' % number).get(number)
+        if visit is None:
+            fix = "`eyebright edge status` shows the last one."
+            raise InputError("no such visit on this unit", value=number, fix=fix)
+        if visit.forgotten:
+            raise InputError("what was kept of this visit has been deleted", value=number)
+        if visit.only_counted:
+            raise InputError("of this visit only the answer was counted", value=number, fix=_COMMANDED)
+        return visit
 
     def counts(self, *, release: str | None = None) -> VisitCounts:
         """Return how the visits ended; only those that ``release`` answered, when it is given."""
@@ -150,17 +159,19 @@ class VisitJournal:
         return VisitCounts(
             verdicts={word: words[word.value] for word in _ANSWERS},
             pictures=sum(len(visit.pictures) for visit in visits),
-            unfinished=sum(visit.answer is None for visit in visits),
+            unfinished=sum(visit.answer is None and not visit.only_counted for visit in visits),
             damaged_lines=self._journal.read()[1],
         )
+
+    def _found(self, having: bytes = b"") -> dict[int, Visit]:
+        found: dict[int, Visit] = {}
+        for entry in self._journal.read(having)[0]:
+            _apply(found, entry)
+        return found
 
     def _entry(self, event: str, number: int, **facts: Any) -> dict[str, Any]:
         assert self._clock is not None, "a journal opened for reading cannot be written"
         return {**facts, "event": event, "visit": number, "at": self._clock().isoformat()}
-
-
-def _next_number(entries: Iterable[Mapping[str, Any]]) -> int:
-    return 1 + max((int(entry["visit"]) for entry in entries), default=0)
 
 
 def _apply(found: dict[int, Visit], entry: Mapping[str, Any]) -> None:
@@ -168,7 +179,8 @@ def _apply(found: dict[int, Visit], entry: Mapping[str, Any]) -> None:
     number, event, at = int(entry["visit"]), entry["event"], str(entry["at"])
     # The line that opened a visit may be the one that the disk has spoilt: what came after it still counts.
     before = found.get(number) or Visit(number=number, opened_at=at, release="")
-    found[number] = replace(before, **_change(before, str(event), facts))
+    commanded = before.only_counted or facts.get(KEPT) == COUNTS
+    found[number] = replace(before, **_change(before, str(event), facts), only_counted=commanded)
 
 
 def _change(before: Visit, event: str, facts: Mapping[str, Any]) -> dict[str, Any]:

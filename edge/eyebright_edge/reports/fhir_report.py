@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 from eyebright_common import __version__
@@ -63,6 +64,11 @@ def fhir_bundle(result: VisitResult, *, clinic: str = "", pdf: bytes | None = No
         "timestamp": at,
         "entry": entries,
     }
+
+
+def bundle_bytes(bundle: dict[str, Any]) -> bytes:
+    """Return a bundle as the bytes of a file."""
+    return (json.dumps(bundle, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8")
 
 
 def _report(result: VisitResult, clinic: str, pdf: bytes | None) -> dict[str, Any]:

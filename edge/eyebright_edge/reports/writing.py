@@ -6,7 +6,6 @@ set behind. Files are readable by their owner alone: they name a patient.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -72,10 +71,9 @@ def write_reports(
     if wanted.pdf is not None:
         made[wanted.pdf] = page
     if wanted.fhir is not None:
-        from eyebright_edge.reports.fhir_report import fhir_bundle
+        from eyebright_edge.reports.fhir_report import bundle_bytes, fhir_bundle
 
-        bundle = fhir_bundle(result, clinic=clinic.name, pdf=page or None)
-        made[wanted.fhir] = (json.dumps(bundle, indent=1, ensure_ascii=False, allow_nan=False) + "\n").encode()
+        made[wanted.fhir] = bundle_bytes(fhir_bundle(result, clinic=clinic.name, pdf=page or None))
     if wanted.dicom is not None:
         made |= _dicom(wanted.dicom, result, page, pictures)
     for path, content in made.items():

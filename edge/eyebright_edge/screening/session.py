@@ -1,7 +1,7 @@
 """Holding a visit at the unit: which release answers, which pictures were given, and every step on record.
 
-* With a unit's home, the active release answers and the visit is journalled picture by picture. With a release folder
-  there is no unit and no record.
+* With a unit's home, the active release answers and the visit is journalled picture by picture: what is counted, and
+  nothing of the patient (``records.counted``). With a release folder there is no unit and no record.
 * A journal that cannot be written (full disk, card pulled) is said aloud and does not stop the visit: a unit can always
   screen.
 """
@@ -9,7 +9,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -17,12 +16,11 @@ from typing import Any
 
 import cv2
 
-from eyebright_common.digests import sha256_of
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import ImageError, InputError
 from eyebright_common.release import BOTH_EYES, Eye, Release
 from eyebright_edge.agent.home import UnitHome
-from eyebright_edge.records import VisitJournal
+from eyebright_edge.records import CountingJournal, Journal, VisitJournal
 from eyebright_edge.runtime import Runtime
 from eyebright_edge.screening.facts import answer_facts, opened_facts, record_facts
 from eyebright_edge.screening.overlay import overlay_attention
@@ -113,7 +111,7 @@ def hold_visit(
     pictures = []
     for number, (path, eye) in enumerate(given, start=1):
         picture = _screened(chosen, path, eye)
-        record.add(picture, path)
+        record.add(picture)
         if overlays is not None:
             _write_overlay(overlays / f"{number:02d}-{path.stem}.png", picture)
         pictures.append(picture)
@@ -148,18 +146,17 @@ class _Record:
 
     def __init__(self, chosen: ChosenRelease, clock: Callable[[], datetime]) -> None:
         self.problem = ""
-        self._journal = VisitJournal(chosen.home.visits_file, clock) if chosen.home else None
+        file = chosen.home.visits_file if chosen.home else None
+        self._journal = VisitJournal(file, clock, journal=CountingJournal(Journal(file))) if file else None
         self._number: int | None = None
         if self._journal is not None:
             journal, release = self._journal, chosen.release
             self._number = self._keep(lambda: journal.open(release=release.version, **opened_facts(release)))
 
-    def add(self, picture: ScreenedPicture, path: Path) -> None:
+    def add(self, picture: ScreenedPicture) -> None:
         if self._journal is not None and self._number is not None:
             journal, number = self._journal, self._number
-            # A file's name may be a patient's, and nobody has opened the vault here: the digest finds the file.
-            facts = {**record_facts(picture, sha256=_digest(path)), "name": ""}
-            self._keep(lambda: journal.add_picture(number, facts))
+            self._keep(lambda: journal.add_picture(number, record_facts(picture, sha256=None)))
 
     def close(self, answer: Mapping[str, Any]) -> None:
         if self._journal is not None and self._number is not None:
@@ -172,9 +169,3 @@ class _Record:
         except OSError as error:
             self.problem = f"This visit is not fully on record: {error.strerror}. Write the answer down."
             return None
-
-
-def _digest(path: Path) -> str | None:
-    with suppress(OSError):
-        return sha256_of(path)
-    return None

@@ -59,7 +59,6 @@ function pictures(place) {
 }
 
 function busy(form) {
-  if (document.body.classList.contains("busy")) return;
   document.body.classList.add("busy");
   const line = document.createElement("p");
   line.className = "judging";
@@ -105,9 +104,14 @@ document.querySelectorAll(".layers img").forEach((image) => {
   if (image.complete && !image.naturalWidth) gone();
 });
 document.addEventListener("submit", (event) => {
-  if (event.target.dataset.busy) busy(event.target);
+  const form = event.target;
+  if (!("busy" in form.dataset || "once" in form.dataset)) return;
+  // A second tap while the first is on its way.
+  if (document.body.classList.contains("sent")) return event.preventDefault();
+  document.body.classList.add("sent");
+  if (form.dataset.busy) busy(form);
 });
-addEventListener("pageshow", () => document.body.classList.remove("busy"));
+addEventListener("pageshow", () => document.body.classList.remove("busy", "sent"));
 document.querySelectorAll("[data-print]").forEach((button) =>
   button.addEventListener("click", () => {
     fetch(button.dataset.print, { method: "POST", body: "" }).catch(() => {});
