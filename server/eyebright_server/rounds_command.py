@@ -232,6 +232,9 @@ def _show_run(console: Console, name: str, facts: Mapping[str, Any]) -> None:
             f"{row['bytes_saved'] / 1e6:.1f} MB",
         )
     console.print(table)
+    for row in facts["rounds"]:
+        for each in row["opposed"]:
+            console.print(f"Round {row['round']}, hospital {each['site']}: {each['sentence']}. A suspicion, no more.")
 
 
 def _number(value: float | None) -> str:

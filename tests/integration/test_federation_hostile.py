@@ -181,6 +181,7 @@ def test_one_hospital_that_turns_updates_round_costs_less_than_two_points(
     attacked = run(hostile, tmp_path / "attacked", **options)
     assert accuracy(clean) > 0.75
     assert accuracy(attacked) >= accuracy(clean) - 0.02
+    assert {each.site for record in attacked.rounds for each in record.opposed} == {1}, "and it is named"
 
 
 def test_without_a_robust_average_the_same_attack_ruins_the_student(tmp_path: Path) -> None:

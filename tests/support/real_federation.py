@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from eyebright_client.audit import read_audit
+from eyebright_client.audit.crossings import AuditLine
 from eyebright_server.records import LedgerEntry, Records
 from eyebright_simulations.federation_demo.demo import RunningFederation
 
@@ -30,12 +32,25 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 def process_of(federation: RunningFederation, program: str, hospital: int = 0) -> int:
-    """Return the process that runs as ``program`` now; one that was killed has another number later."""
+    """Return the process that runs as ``program``, waiting for one that is started again; each has its own number."""
     at_server = program in {"superlink", "nginx"}
     owner = federation.server if at_server else list(federation.hospitals.values())[hospital]
-    children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()
-    (found,) = [int(pid) for pid in children if _NAMED[program] in Path(f"/proc/{pid}/cmdline").read_text()]
-    return found
+    found: list[int] = []
+
+    def there_is_one() -> bool:
+        children = Path(f"/proc/{owner.pid}/task/{owner.pid}/children").read_text().split()
+        found[:] = [int(pid) for pid in children if runs(int(pid)) and _NAMED[program] in _words_of(int(pid))]
+        return len(found) == 1
+
+    until(there_is_one, f"a process of {program}")
+    return found[0]
+
+
+def _words_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has just ended
+        return ""
 
 
 def runs(pid: int) -> bool:
@@ -47,7 +62,20 @@ def runs(pid: int) -> bool:
 
 
 def kill(pid: int) -> None:
+    """End a process without a word; return when it is gone."""
     os.kill(pid, signal.SIGKILL)
+    until(lambda: not runs(pid), f"the end of {pid}")
+
+
+@contextmanager
+def standing_still(pid: int) -> Iterator[None]:
+    """Let a process do nothing for as long as the block lasts; it may be killed in it."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        if runs(pid):
+            os.kill(pid, signal.SIGCONT)
 
 
 class Crossings:
@@ -58,21 +86,56 @@ class Crossings:
         self._before = len(read_audit(self._site).lines)
 
     def seen(self) -> list[tuple[str, str, str]]:
-        return [(line.kind, line.direction, line.outcome) for line in read_audit(self._site).lines[self._before :]]
+        return [(line.kind, line.direction, line.outcome) for line in self._lines()]
+
+    def in_round(self, number: int, kind: str) -> list[str]:
+        """Return the directions of one round's messages of a kind, in order."""
+        return [line.direction for line in self._lines() if (line.round, line.kind) == (number, kind)]
+
+    def _lines(self) -> tuple[AuditLine, ...]:
+        return read_audit(self._site).lines[self._before :]
 
     def came(self, kind: str, direction: str) -> bool:
         return (kind, direction) in [seen[:2] for seen in self.seen()]
 
 
 class Rounds:
-    """``eyebright server rounds`` as a process of its own."""
+    """``eyebright server rounds`` as a process of its own; it stands still at the points ``held`` (``held_rounds``)."""
 
-    def __init__(self, federation: RunningFederation, verb: str, name: str, *more: object, dying_at: str = "") -> None:
-        program = [SUPPORT / "dying_rounds.py", dying_at] if dying_at else ["-m", "eyebright_common"]
+    def __init__(
+        self, federation: RunningFederation, verb: str, name: str, *more: object, held: Collection[str] = ()
+    ) -> None:
+        self._holds = federation.operator.parent / f"holds-{name}"
+        self._holds.mkdir(exist_ok=True)
+        program = [SUPPORT / "held_rounds.py", self._holds, ",".join(held)] if held else ["-m", "eyebright_common"]
         words = [sys.executable, *program, "server", "rounds", verb, federation.operator, name, *more, "--json"]
         self._log = federation.operator.parent / f"rounds-{name}.log"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(list(map(str, words)), stdout=subprocess.PIPE, stderr=log)
+
+    def reaches(self, point: str) -> None:
+        """Wait until it stands still there."""
+
+        def it_does() -> bool:
+            assert self._process.poll() is None, self._log.read_text()[-3000:]
+            return (self._holds / point).exists()
+
+        until(it_does, point)
+
+    def go_on_from(self, point: str) -> None:
+        (self._holds / point).unlink(missing_ok=True)
+
+    def killed(self) -> int:
+        """Kill it and return which process it was."""
+        kill(self._process.pid)
+        assert self.ended() == -signal.SIGKILL
+        return self._process.pid
+
+    def close(self) -> None:
+        """End it, when it has not ended."""
+        if self._process.poll() is None:
+            self._process.kill()
+        self._process.communicate()
 
     def ended(self) -> int:
         """Wait for its end and return how it ended."""
@@ -86,9 +149,11 @@ class Rounds:
         return printed
 
 
-def started(federation: RunningFederation, name: str, *more: object, dying_at: str = "") -> Rounds:
-    words = ["--plan", federation.plan_file, "--deadline-s", 400, *more]
-    return Rounds(federation, "start", name, *words, dying_at=dying_at)
+def started(
+    federation: RunningFederation, name: str, *more: object, plan: Path | None = None, held: Collection[str] = ()
+) -> Rounds:
+    words = ["--plan", plan or federation.plan_file, "--deadline-s", 400, "--no-calibrate", *more]
+    return Rounds(federation, "start", name, *words, held=held)
 
 
 def ledger_of_the_last_run(federation: RunningFederation) -> list[LedgerEntry]:

@@ -1,10 +1,10 @@
-"""The records: one-time means once, revoked means out, and the ledger tells what happened."""
+"""The records, in a file and in PostgreSQL: one-time means once, revoked means out, the ledger tells what happened."""
 
-import sqlite3
 import threading
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from sqlalchemy import text
 
 from eyebright_common.errors import EyebrightError, InputError, InvitationError, TrustError
 from eyebright_common.trust import (
@@ -16,7 +16,8 @@ from eyebright_common.trust import (
     read_identity,
 )
 from eyebright_common.wire import UnitStatus
-from eyebright_server.records import Records
+from eyebright_server.records import Records, ledger
+from eyebright_server.records.database import engine_of
 from eyebright_server.records.store import KEPT_REPORTS
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -25,9 +26,17 @@ KEY_A, KEY_B = "a" * 64, "b" * 64
 
 
 @pytest.fixture
-def records(tmp_path):
-    with Records.open(tmp_path / "records.sqlite") as opened:
+def records(records_place):
+    with Records.open(records_place) as opened:
         yield opened
+
+
+def changed_by_hand(where, statement: str) -> None:
+    """What somebody with the rights of the database may do."""
+    engine = engine_of(where)
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    engine.dispose()
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +101,15 @@ def test_a_failed_signature_leaves_the_invitation_unused(records, issue):
     assert redeem(records, issue)[0] == "unit-1"
 
 
-def test_of_many_enrolments_at_the_same_moment_one_gets_in(tmp_path, issue):
-    with Records.open(tmp_path / "records.sqlite") as first:
+def test_of_many_enrolments_at_the_same_moment_one_gets_in(records_place, issue):
+    with Records.open(records_place) as first:
         invited(first)
     crowd = 8
     start = threading.Barrier(crowd)
     outcomes: list[str] = []
 
     def enrol(key: str) -> None:
-        with Records.open(tmp_path / "records.sqlite") as own:
+        with Records.open(records_place) as own:
             start.wait()
             try:
                 redeem(own, issue, key=key)
@@ -116,15 +125,39 @@ def test_of_many_enrolments_at_the_same_moment_one_gets_in(tmp_path, issue):
     assert sorted(outcomes) == ["in"] + ["out"] * (crowd - 1)
 
 
-def test_writers_of_the_ledger_at_the_same_moment_make_one_chain(tmp_path):
-    with Records.open(tmp_path / "records.sqlite") as records:
-        threads = [threading.Thread(target=lambda n=n: records.append("x", {"n": n}, now=NOW)) for n in range(12)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert records.verify_ledger().entries == 12
-        assert sorted(e.facts["n"] for e in records.ledger()) == list(range(12))
+def at_once(works) -> None:
+    threads = [threading.Thread(target=work) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_writers_of_the_ledger_at_the_same_moment_make_one_chain(records):
+    at_once([lambda n=n: records.append("x", {"n": n}, now=NOW) for n in range(12)])
+    assert records.verify_ledger().entries == 12
+    assert sorted(e.facts["n"] for e in records.ledger()) == list(range(12))
+
+
+def test_what_a_writer_has_read_stays_so_until_it_has_written(records):
+    """As a hospital's number is given: by counting those that have one."""
+
+    def give_a_number() -> None:
+        with records.writing() as session:
+            ledger.append(session, "numbered", {"number": len(ledger.read(session))}, now=NOW)
+
+    at_once([give_a_number] * 8)
+    assert [entry.facts["number"] for entry in records.ledger()] == list(range(8))
+
+
+def test_records_that_many_open_at_once_are_made_once(records_place):
+    def open_and_write() -> None:
+        with Records.open(records_place) as own:
+            own.append("x", {}, now=NOW)
+
+    at_once([open_and_write] * 6)
+    with Records.open(records_place) as records:
+        assert records.verify_ledger().entries == 6
 
 
 @pytest.fixture
@@ -217,14 +250,26 @@ def test_the_ledger_tells_the_story_in_order(records, unit, issue):
     assert [e.kind for e in records.ledger(after=3)] == ["participant-revoked"]
 
 
-def test_a_ledger_row_changed_in_the_database_is_named(records, tmp_path):
+@pytest.mark.parametrize(
+    ("statement", "named"),
+    [
+        ("UPDATE ledger SET payload = '{}' WHERE seq = 3", "entry 3 .*its content was changed"),
+        ("DELETE FROM ledger WHERE seq = 2", "entry 3 .*entry 2 is missing"),
+    ],
+)
+def test_a_ledger_row_changed_in_the_database_is_named(records, records_place, statement, named):
     for n in range(4):
         records.append("round-closed", {"round": n}, now=NOW)
-    with sqlite3.connect(tmp_path / "records.sqlite") as connection:
-        connection.execute("UPDATE ledger SET payload = '{\"round\":7}' WHERE seq = 3")
-    connection.close()
-    with pytest.raises(TrustError, match="broken at entry 3 "):
+    changed_by_hand(records_place, statement)
+    with pytest.raises(TrustError, match=f"broken at {named}"):
         records.verify_ledger()
+
+
+def test_a_transaction_that_fails_leaves_nothing_behind(records):
+    with pytest.raises(ValueError, match="half-way"), records.writing() as session:
+        ledger.append(session, "x", {}, now=NOW)
+        raise ValueError("half-way")
+    assert records.ledger() == []
 
 
 def test_a_number_json_does_not_know_is_not_written(records):
@@ -241,18 +286,16 @@ def test_the_newest_reports_of_each_unit_are_kept(records):
     assert len(records.reports("b")) == 1
 
 
-def test_records_are_there_after_a_restart(tmp_path, records, unit):
+def test_records_are_there_after_a_restart(records_place, records, unit):
     records.close()
-    with Records.open(tmp_path / "records.sqlite") as again:
+    with Records.open(records_place) as again:
         again.authorise(unit, role=Role.UNIT, now=NOW)
 
 
-def test_records_of_another_version_are_refused(tmp_path, records):
-    with sqlite3.connect(tmp_path / "records.sqlite") as connection:
-        connection.execute("UPDATE schema_version SET version = 99")
-    connection.close()
+def test_records_of_another_version_are_refused(records_place, records):
+    changed_by_hand(records_place, "UPDATE schema_version SET version = 99")
     with pytest.raises(EyebrightError, match="another version"):
-        Records.open(tmp_path / "records.sqlite")
+        Records.open(records_place)
 
 
 def test_a_file_that_is_no_database_is_refused_in_words(tmp_path):

@@ -26,7 +26,6 @@ from eyebright_client.doctor.patients import joined_patients
 from eyebright_client.doctor.picture_checks import PICTURE_CHECKS
 from eyebright_client.doctor.results_store import ResultsStore
 from eyebright_client.doctor.sharing import FLOOR, people_table, shareable_reasons
-from eyebright_client.doctor.shortcut import shortcut_finding
 from eyebright_common import __version__
 from eyebright_common.manifest import Row, split_groups
 from eyebright_common.manifest.importers import DataMap, judge, read_source
@@ -161,6 +160,9 @@ def dealt_again(case: Case, *, seed: int = 0) -> dict[tuple[str, int], str]:
 
 
 def _findings(case: Case, chosen: Options, folder: Path) -> tuple[list[Finding], dict[str, Any] | None]:
+    # Imported here: it brings scikit-learn, 100 MB that the processes which look at pictures do without.
+    from eyebright_client.doctor.shortcut import shortcut_finding
+
     findings = [row_checks.row_finding(case), row_checks.conflict_finding(case), row_checks.label_finding(case)]
     audit = None
     if case.rows:

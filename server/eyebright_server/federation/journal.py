@@ -8,7 +8,7 @@
     reply-set-aside       question, hospital, reason
     reply-late            hospital, the round it was for
     round-below-quorum    round, attempt, accepted, needed
-    round-aggregated      round, the replies in the average, digest of the student
+    round-aggregated      round, the replies in the average, digest of the student, whose update opposes the others'
     round-measured        round, the hospitals whose batch statistics are pooled
     round-closed          round, digest of the student                              the checkpoint is on disk already
     run-calibrated        round, temperature, questions, hospitals, digest of the student that is shipped

@@ -61,6 +61,26 @@ class Setback:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Opposed:
+    """A hospital whose update points against the others'; see ``direction``.
+
+    Attributes:
+        site: The hospital's number.
+        cosine: The median of its cosines with the others.
+        others: How far these agree among themselves, the same way.
+    """
+
+    site: int
+    cosine: float
+    others: float
+
+    @property
+    def sentence(self) -> str:
+        """The figures, in words."""
+        return f"its update points against the others' (cosine {self.cosine:.2f}; theirs {self.others:.2f})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RoundRecord:
     """One finished round.
 
@@ -86,6 +106,7 @@ class RoundRecord:
         bytes_saved: Bytes that shortening took off the accepted updates.
         beats_own: ``yes``, ``no`` or ``unknown`` of each hospital that says whether the student beats its own.
         epsilon: Privacy spent up to and with this round; None without noise.
+        opposed: Hospitals whose update points against the others'; a suspicion, averaged all the same.
     """
 
     round: int
@@ -109,6 +130,7 @@ class RoundRecord:
     bytes_saved: int = 0
     beats_own: dict[int, str] = field(default_factory=dict)
     epsilon: float | None = None
+    opposed: tuple[Opposed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,7 +165,8 @@ class FederationEvent:
 
     Attributes:
         kind: ``resumed``, ``round_started``, ``trained``, ``set_aside``, ``refused``, ``late``, ``suspended``,
-            ``repeated``, ``aggregated``, ``evaluated``, ``round_finished``, ``tempered`` or ``calibrated``.
+            ``repeated``, ``opposed``, ``aggregated``, ``evaluated``, ``round_finished``, ``tempered`` or
+            ``calibrated``.
         round: Round it belongs to.
         rounds: Rounds in the run.
         site: The hospital it is about, if it is about one.

@@ -10,6 +10,7 @@
   and applies none twice. The ledger lies beside the checkpoint unless the server's records are given.
 * BatchNorm running means and variances are averaged as weights, unless the plan has them re-estimated: then they are
   asked for under the averaged student, and pooled as moments.
+* Whose update points against the others' is noted beside the average, and averaged all the same (``direction``).
 * After the last round, if the rules say so, the hospitals evaluate the best student at a few temperatures
   (``calibrating``).
 * The state of round *r* depends on nothing but the state of round *r-1*, the plan, the hospitals and, with privacy, the
@@ -21,7 +22,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Protocol
 
 from eyebright_common import exchange
@@ -36,6 +37,7 @@ from eyebright_server.federation.calibrating import calibrated, tempered
 from eyebright_server.federation.checkpoint import Checkpoint, RunState, weights_digest
 from eyebright_server.federation.cohort import outliers
 from eyebright_server.federation.collecting import Collecting, Hospitals, no_answer
+from eyebright_server.federation.direction import opposed
 from eyebright_server.federation.ending import finished_run, over, result_of
 from eyebright_server.federation.gate import set_aside_counts
 from eyebright_server.federation.journal import RoundSoFar, RunJournal
@@ -291,6 +293,8 @@ class _Rounds:
                 self._collecting.put_aside("train", number, setback, tally, so_far)
 
     def _combined(self, number: int, weights: Arrays, updates: list[Reply], tally: Tally, so_far: RoundSoFar) -> Arrays:
+        if self._plan.privacy is None:
+            tally.opposed = opposed(updates, weights, least_cohort=self._rules.least_cohort)
         combined = self._driver.averaging.combine(number, weights, updates)
         digest = weights_digest(combined)
         if so_far.aggregated is None:
@@ -299,7 +303,10 @@ class _Rounds:
                 round=number,
                 hospitals=[reply.site for reply in updates],
                 weights_sha256=digest,
+                opposed=[asdict(each) for each in tally.opposed],
             )
+            for each in tally.opposed:
+                self._driver.tell("opposed", number, site=each.site, detail=each.sentence)
         elif so_far.aggregated[1] != digest:
             raise FederationError(
                 "the average is not the one in the ledger",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -64,6 +65,7 @@ def _facts_of_round(record: RoundRecord) -> dict[str, Any]:
         "refused": list(record.refused),
         "late": list(record.late),
         "suspended": list(record.suspended),
+        "opposed": [{**asdict(each), "sentence": each.sentence} for each in record.opposed],
         "attempts": record.attempts,
         **_figures(record.metrics),
         "worst": {"site": worst[0], "balanced_accuracy": worst[1]} if worst else None,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from eyebright_server.federation.averaging import examples_of
 from eyebright_server.federation.gate import losses_of
-from eyebright_server.federation.records import UNIDENTIFIED, Reply, RoundRecord, Setback
+from eyebright_server.federation.records import UNIDENTIFIED, Opposed, Reply, RoundRecord, Setback
 from eyebright_server.federation.validation import Validation
 
 
@@ -27,6 +27,7 @@ class Tally:
         bytes_saved: Bytes that shortening took off the accepted updates.
         beats_own: What hospitals say of the student against their own.
         epsilon: Privacy spent; None without noise.
+        opposed: Hospitals whose update points against the others'.
     """
 
     participants: list[int] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Tally:
     bytes_saved: int = 0
     beats_own: dict[int, str] = field(default_factory=dict)
     epsilon: float | None = None
+    opposed: tuple[Opposed, ...] = ()
 
     def try_again(self) -> None:
         """Begin another attempt: who was set aside in the last one may answer again."""
@@ -102,6 +104,7 @@ class Tally:
             bytes_saved=self.bytes_saved,
             beats_own=dict(sorted(self.beats_own.items())),
             epsilon=self.epsilon,
+            opposed=self.opposed,
             accepted=tuple(examples),
             quarantined=tuple(sorted(self.quarantined, key=lambda s: s.site)),
             refused=tuple(sorted(s.site for s in self.refused)),

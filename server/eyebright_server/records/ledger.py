@@ -19,7 +19,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from eyebright_common.errors import TrustError
-from eyebright_server.records.models import LedgerRow, SchemaRow
+from eyebright_server.records.models import LedgerRow
 
 GENESIS = "0" * 64
 
@@ -95,9 +95,7 @@ def verify_chain(entries: Iterable[LedgerEntry]) -> LedgerHead:
 
 
 def append(session: Session, kind: str, payload: Mapping[str, object], *, now: datetime) -> LedgerEntry:
-    """Add an entry within the caller's writing transaction."""
-    # One writer at a time: SQLite is locked by the transaction itself, PostgreSQL by this row.
-    session.execute(select(SchemaRow).with_for_update()).one()
+    """Add an entry within the caller's writing transaction, of which there is one at a time (``database``)."""
     last = session.scalars(select(LedgerRow).order_by(LedgerRow.seq.desc()).limit(1)).first()
     fields: dict[str, Any] = {
         "seq": last.seq + 1 if last else 1,

@@ -42,7 +42,7 @@ class Base(DeclarativeBase):
 
 
 class SchemaRow(Base):
-    """One row: the version of the tables. Also the lock that orders writers of the ledger."""
+    """One row: the version of the tables."""
 
     __tablename__ = "schema_version"
 

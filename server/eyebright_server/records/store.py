@@ -1,9 +1,8 @@
 """The records as one object: every method is one transaction.
 
-* A file by default (SQLite, write-ahead log), PostgreSQL by URL. Rules live beside their tables (``participants``,
-  ``ledger``) as functions of a session; this file gives them transactions and nothing more.
-* A writing transaction on SQLite begins IMMEDIATE: it waits for the other writer at the start instead of failing in
-  the middle.
+* A file by default (SQLite, write-ahead log), PostgreSQL by URL (``database``). Rules live beside their tables
+  (``participants``, ``ledger``) as functions of a session; this file gives them transactions and nothing more.
+* One transaction writes at a time; another waits at its start.
 * The tables are made when missing and carry a version. Older ones are moved to this version when they are opened
   (``migrations``); newer ones are refused.
 """
@@ -14,10 +13,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, inspect, select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import Engine, delete, func, insert, inspect, select
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.orm import Session
 
 from eyebright_common.closing import Closing
@@ -25,19 +23,24 @@ from eyebright_common.errors import EyebrightError
 from eyebright_common.trust import PeerIdentity, Role
 from eyebright_common.wire import UnitStatus
 from eyebright_server.records import ledger, participants, standing
+from eyebright_server.records.database import WRITES, cannot_open, engine_of, lost
 from eyebright_server.records.ledger import LedgerEntry, LedgerHead
 from eyebright_server.records.migrations import migrate
 from eyebright_server.records.models import SCHEMA_VERSION, Base, ParticipantRow, SchemaRow, UnitReportRow
 
 KEPT_REPORTS = 100
-_BUSY_S = 30
 
 
 class Records(Closing):
-    """The records of one central server."""
+    """The records of one central server.
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    Args:
+        engine: Of the database they are in.
+        where: It, as a person named it.
+    """
+
+    def __init__(self, engine: Engine, where: Path | str) -> None:
+        self._engine, self._where = engine, where
 
     @classmethod
     def open(cls, where: Path | str) -> Records:
@@ -46,17 +49,15 @@ class Records(Closing):
         Raises:
             EyebrightError: the database cannot be opened or has another version.
         """
-        url = f"sqlite:///{where}" if isinstance(where, Path) else where
+        records = cls(engine_of(where), where)
         try:
-            engine = create_engine(url, connect_args={"timeout": _BUSY_S} if url.startswith("sqlite") else {})
-            if engine.dialect.name == "sqlite":
-                _prepare_sqlite(engine)
-            records = cls(engine)
             records._check_version()
-        except (SQLAlchemyError, ModuleNotFoundError) as error:
-            raise EyebrightError(
-                "the records cannot be opened", value=where, fix="Check the path or address and its rights."
-            ) from error
+        except SQLAlchemyError as error:
+            records.close()
+            raise cannot_open(where, error) from error
+        except EyebrightError:
+            records.close()
+            raise
         return records
 
     def close(self) -> None:
@@ -65,15 +66,23 @@ class Records(Closing):
 
     @contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads."""
-        with Session(self._engine) as session:
+        """A transaction that only reads.
+
+        Raises:
+            EyebrightError: the database does not answer any more.
+        """
+        with self._explained(), Session(self._engine) as session:
             yield session
 
     @contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is committed at the end, or leaves nothing behind."""
-        engine = self._engine.execution_options(eyebright_writes=True)
-        with Session(engine) as session, session.begin():
+        """A transaction that is committed at the end, or leaves nothing behind.
+
+        Raises:
+            EyebrightError: the database does not answer any more, or somebody else writes for too long.
+        """
+        engine = self._engine.execution_options(**{WRITES: True})
+        with self._explained(), Session(engine) as session, session.begin():
             yield session
 
     def append(self, kind: str, payload: Mapping[str, object], *, now: datetime) -> LedgerEntry:
@@ -186,7 +195,7 @@ class Records(Closing):
             return {row.name: UnitStatus.model_validate_json(row.status_json) for row in session.scalars(wanted)}
 
     def _check_version(self) -> None:
-        with self._engine.execution_options(eyebright_writes=True).begin() as connection:
+        with self._engine.execution_options(**{WRITES: True}).begin() as connection:
             if not inspect(connection).has_table(SchemaRow.__tablename__):
                 Base.metadata.create_all(connection)
                 connection.execute(insert(SchemaRow).values(id=1, version=SCHEMA_VERSION))
@@ -201,16 +210,9 @@ class Records(Closing):
                 fix="Use the Eyebright that made them.",
             )
 
-
-def _prepare_sqlite(engine: Engine) -> None:
-    # The driver's own transaction handling begins too late (at the first write): take it over.
-    @event.listens_for(engine, "connect")
-    def configure(connection: Any, _: object) -> None:
-        connection.isolation_level = None
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            connection.execute(f"PRAGMA {pragma}")
-
-    @event.listens_for(engine, "begin")
-    def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("eyebright_writes")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (OperationalError, InterfaceError) as error:
+            raise lost(self._where, error) from error

@@ -3,7 +3,7 @@
 * New records are made whole, without Alembic, and say their version in ``schema_version``. Older ones are moved when
   they are opened, in the transaction that looks at the version: all of it, or nothing.
 * A migration states its tables in full; it must mean the same when ``models`` has long moved on.
-* Run on SQLite by the tests. PostgreSQL takes the same statements; no test here runs it.
+* The tests run them on SQLite and on PostgreSQL.
 """
 
 from __future__ import annotations
