@@ -248,9 +248,9 @@ def _operator(folder: Path) -> Path:
 
 
 def _settings(folder: Path) -> ServerSettings:
-    from eyebright_server.distribution.operator_folder import ServerSettings
+    from eyebright_server.distribution.operator_folder import read_settings
 
-    return ServerSettings.model_validate_json((_operator(folder) / "server.json").read_bytes())
+    return read_settings(_operator(folder))
 
 
 def _records(folder: Path) -> Records:

@@ -65,6 +65,14 @@ def test_a_run_is_started_resumed_and_looked_at(
     assert (operator / "rounds" / "autumn" / "student.safetensors").is_file()
 
 
+def test_settings_that_cannot_be_read_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "server.json").write_text('{"hosts": [')
+    code, _, err = run_command(capsys, "server", "rounds", "status", tmp_path)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert f"the server's settings cannot be read: {tmp_path / 'server.json'}" in err
+
+
 def test_a_hospital_that_is_not_suspended_is_not_lifted(operator: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, _, err = run_command(capsys, "server", "rounds", "lift", operator, "3")
     assert code == 2

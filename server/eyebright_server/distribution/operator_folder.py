@@ -92,7 +92,7 @@ class OperatorFolder(Closing):
     def __init__(self, folder: Path, *, clock: Callable[[], datetime], passphrase: bytes | None) -> None:
         self.folder = folder
         self.clock = clock
-        self.settings = _read_settings(folder)
+        self.settings = read_settings(folder)
         self.repository = ReleaseRepository.open(
             folder / "repository", folder / "keys", clock=clock, passphrase=passphrase
         )
@@ -217,7 +217,12 @@ class OperatorFolder(Closing):
         self.records.close()
 
 
-def _read_settings(folder: Path) -> ServerSettings:
+def read_settings(folder: Path) -> ServerSettings:
+    """Return the settings in an operator's folder.
+
+    Raises:
+        InputError: it is not one, or they cannot be read.
+    """
     path = folder / "server.json"
     try:
         return ServerSettings.model_validate_json(path.read_bytes())
