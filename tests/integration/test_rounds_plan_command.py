@@ -80,8 +80,20 @@ def test_a_plan_follows_the_recipe_for_its_pictures(
     assert (plan.student, plan.view_family, plan.weight_decay) == (student, family, weight_decay)
 
 
-def test_a_recipe_without_the_relational_term_has_none_with_a_teacher() -> None:
-    assert [get_recipe(None, modality=modality).losses["dist"] for modality in ("CFP", "OCT")] == [1.0, 0.0]
+@pytest.mark.parametrize("modality", ["CFP", "OCT"])
+def test_labels_lead_from_given_weights_and_only_fundus_has_the_relational_term(modality: str) -> None:
+    recipe = get_recipe(None, modality=modality)
+    fresh, known = (recipe.losses(from_weights=begun) for begun in (False, True))
+    assert fresh["ce"] < fresh["kd"]
+    assert known["ce"] > known["kd"]
+    assert {bool(losses["dist"]) for losses in (fresh, known)} == {modality == "CFP"}
+
+
+def test_from_given_weights_a_plan_is_led_by_labels(
+    teacher: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    plan, _ = written(capsys, tmp_path / "plan.json", "--teacher", teacher, "--from-weights")
+    assert (plan.recipe.ce, plan.recipe.kd, plan.recipe.dist) == (1.0, 0.3, 0.3)
 
 
 def test_what_cannot_be_a_plan_is_refused_and_writes_nothing(

@@ -1,12 +1,12 @@
 """The training budgets of a simulation, chosen on validation patients of other seeds, never on a test set.
 
-Two budgets: one starts from a student that the server pre-trains, the other from given weights (gentler rate, labels
-lead). Both are plain numbers here so that a report can print them.
+Two budgets: one starts from a student that the server pre-trains, the other from given weights, at a gentler rate. Both are
+plain numbers here so that a report can print them; the losses are the recipe's (``eyebright_server.student_recipes``).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -36,7 +36,6 @@ class Budget:
         teacher: Name of the teacher; None is the task's own.
         teacher_epochs: Passes of the teacher over the operator's share.
         teacher_learning_rate: Peak rate of the teacher.
-        losses: Weights of terms that differ from the recipe's.
     """
 
     batch_size: int = 32
@@ -49,7 +48,6 @@ class Budget:
     teacher: str | None = None
     teacher_epochs: int = 10
     teacher_learning_rate: float = 1e-3
-    losses: dict[str, float] = field(default_factory=dict)
 
 
 def budget_of(options: SimulationOptions) -> Budget:
@@ -64,8 +62,6 @@ def budget_of(options: SimulationOptions) -> Budget:
         teacher_learning_rate=5e-4,
         # Real hospitals meet the classes in very different shares, and some lack a class altogether (ADR 0025).
         balance="prior",
-        # Labels lead: this teacher is a little better than its student, not far better.
-        losses={"ce": 1.0, "kd": 0.3, "dist": 0.3},
         precision="bf16",  # at 128 px as fast as fp32 on a processor that has it, and 0.45 GB less for each worker
     )
 

@@ -51,8 +51,7 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
     task = get_task(context.facts["cohort"]["task"])
     teacher = context.facts["teacher"] if distilled else {}
     published = get_recipe(None, modality=task.modality)
-    recipe = published.losses | budget.losses
-    recipe["dist"] = min(recipe["dist"], published.dist)  # a recipe without the relational term stays without
+    recipe = published.losses(from_weights=options.init is not None)
     return Plan.checked(
         task=task.name,
         classes=task.classes,
