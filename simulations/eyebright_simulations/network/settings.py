@@ -1,7 +1,8 @@
 """The training budgets of a simulation, chosen on validation patients of other seeds, never on a test set.
 
-Two budgets: one starts from a student that the server pre-trains, the other from given weights, at a gentler rate. Both are
-plain numbers here so that a report can print them; the losses are the recipe's (``eyebright_server.student_recipes``).
+Two budgets: one starts from a student that the server pre-trains, the other from given weights, at a gentler rate. Both
+are plain numbers here so that a report can print them; the losses are the recipe's
+(``eyebright_server.student_recipes``).
 """
 
 from __future__ import annotations
