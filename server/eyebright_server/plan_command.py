@@ -75,7 +75,7 @@ def plan(
         warmup=chosen.warmup,
         balance="prior",
         views=max(1, min(_MOST_VIEWS, rounds * local_epochs)),
-        view_family=chosen.view_family,
+        view_family=chosen.views(rounds * local_epochs),
         recipe=chosen.losses(from_weights=from_weights) if known else _ON_LABELS,
         teacher_sha256=sha256_of(teacher) if teacher else None,
         teacher_arch=known.architecture if known else None,

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from eyebright_common.errors import InputError
 from eyebright_common.plan import ViewFamily
 
+_LONG_ENOUGH = 30
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudentRecipe:
@@ -52,6 +54,17 @@ class StudentRecipe:
     relational: bool = True
     rate: float = 1e-3
     rate_from_weights: float = 5e-4
+
+    def views(self, passes: int) -> ViewFamily:
+        """Return the family of views for so many passes: a short training has no room for strong ones.
+
+        Rehearsed on drawn scans in eighteen passes, students under strong views ended at 48 % balanced
+        accuracy where their teacher had 97 %.
+
+        Args:
+            passes: Over all rounds.
+        """
+        return self.view_family if passes >= _LONG_ENOUGH else "views-1"
 
     def losses(self, *, from_weights: bool) -> dict[str, float]:
         """Return the weights of the terms with a teacher, and the softening, as a plan's ``recipe`` has them.

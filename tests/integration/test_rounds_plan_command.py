@@ -62,9 +62,10 @@ def test_a_plan_without_a_teacher_learns_from_labels_alone(tmp_path: Path, capsy
     ("task", "more", "student", "family", "weight_decay"),
     [
         ("fundus", (), "mobilenet_v2", AUGMENTATION_ID, 0.02),
-        ("oct", (), "efficientnet_b2", STRONG_STUDENT, 0.01),
+        ("oct", ("--rounds", "20"), "efficientnet_b2", STRONG_STUDENT, 0.01),
+        ("oct", ("--rounds", "5"), "efficientnet_b2", AUGMENTATION_ID, 0.01),
         ("oct", ("--recipe", "fundus-vit"), "mobilenet_v2", AUGMENTATION_ID, 0.02),
-        ("oct", ("--student", "resnet18"), "resnet18", STRONG_STUDENT, 0.01),
+        ("oct", ("--student", "resnet18", "--rounds", "20"), "resnet18", STRONG_STUDENT, 0.01),
     ],
 )
 def test_a_plan_follows_the_recipe_for_its_pictures(

@@ -54,7 +54,7 @@ def evidence_of(context: Context, *, command: str, peak_memory_bytes: int) -> Re
         losses=[record["losses"] for record in rounds["rounds"]],
         best_round=rounds["best_round"],
         threshold=Threshold.model_validate(release["threshold"]),
-        temperature=release["temperature"],
+        temperature=rounds["temperature"],
         operator=OperatorShare(
             train=cohort["operator"]["train"],
             validation=cohort["operator"]["validation"],

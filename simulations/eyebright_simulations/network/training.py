@@ -64,7 +64,7 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
         learning_rate=budget.learning_rate,
         weight_decay=published.weight_decay,
         warmup=published.warmup,
-        view_family=published.view_family,
+        view_family=published.views(options.rounds * options.passes_per_round),
         views=min(budget.views, options.rounds * options.passes_per_round),  # a view nobody will see costs a teacher
         recipe=recipe if distilled else {"ce": 1.0, "kd": 0.0, "dist": 0.0},
         teacher_sha256=teacher.get("sha256"),

@@ -209,7 +209,7 @@ class ReportEvidence:
         losses: For each round, the mean of each loss term.
         best_round: The round that was released.
         threshold: The shipped operating point with its provenance.
-        temperature: The shipped calibration temperature.
+        temperature: What the shipped student's logits were divided by, as the hospitals' answers say.
         operator: The operator's share.
         duplicates: Near-duplicates, None when they were not looked for.
         samples: Screened pictures to show, best chosen to cover right, wrong and ungradable.
