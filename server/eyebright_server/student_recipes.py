@@ -58,8 +58,8 @@ class StudentRecipe:
     def views(self, passes: int) -> ViewFamily:
         """Return the family of views for so many passes: a short training has no room for strong ones.
 
-        Rehearsed on drawn scans in eighteen passes, students under strong views ended at 48 % balanced
-        accuracy where their teacher had 97 %.
+        Rehearsed on drawn scans with labels alone, eighteen passes, MobileNetV2, one seed: best balanced accuracy on
+        validation 39 % under strong views, 43 % under mild ones.
 
         Args:
             passes: Over all rounds.
