@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from eyebright_simulations.network.options import BACKENDS, SYNTHETIC, SimulationOptions
+from eyebright_simulations.network.options import BACKENDS, SYNTHETIC, SimulationOptions, default_student
 
 app = typer.Typer(add_completion=False)
 _DEFAULT = SimulationOptions()
@@ -32,7 +32,7 @@ def simulate(
         str | None, typer.Option(help="timm name, a student's, a hybrid's, or ensemble:NAME+NAME; default by task.")
     ] = None,
     teacher_init: Annotated[Path | None, typer.Option(help="Weights the teacher starts from (safetensors).")] = None,
-    student: Annotated[str, typer.Option(help="Student architecture.")] = _DEFAULT.student,
+    student: Annotated[str | None, typer.Option(help="Student architecture; default by task.")] = None,
     init: Annotated[Path | None, typer.Option(help="Weights the student starts from (safetensors).")] = None,
     image_size: Annotated[int | None, typer.Option(help="Side of the model input, px; a multiple of 32.")] = None,
     backend: Annotated[str, typer.Option(help=f"{' or '.join(BACKENDS)}.")] = _DEFAULT.backend,
@@ -59,7 +59,7 @@ def simulate(
         local_epochs=local_epochs,
         teacher=teacher,
         teacher_init=None if teacher_init is None else str(teacher_init),
-        student=student,
+        student=student or default_student(task, init=init),
         init=None if init is None else str(init),
         image_size=image_size,
         backend=backend,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from eyebright_common.errors import InputError, OutputInUse
-from eyebright_simulations.network.options import SimulationOptions
+from eyebright_simulations.network.options import SimulationOptions, default_student
 from eyebright_simulations.network.workspace import Workspace
 
 OPTIONS = SimulationOptions()
@@ -105,3 +105,9 @@ def test_other_initial_weights_are_another_experiment(tmp_path: Path) -> None:
     before = SimulationOptions(init=str(weights)).digest()
     weights.write_bytes(b"two")
     assert SimulationOptions(init=str(weights)).digest() != before
+
+
+def test_the_student_by_default_is_one_that_learns_the_pictures() -> None:
+    assert default_student("fundus") == SimulationOptions().student
+    assert default_student("oct") == "resnet18"
+    assert default_student("oct", init="mobilenet_v2.safetensors") == "mobilenet_v2"

@@ -22,6 +22,15 @@ BACKENDS = ("local", "ray")
 _SMALLEST, _LARGEST = 32, 512
 
 
+def default_student(task: str, *, init: object = None) -> str:
+    """Return the student of a simulation that names none.
+
+    MobileNetV2 does not learn drawn scans from random weights in a rehearsal's passes (43 % balanced accuracy on
+    validation, labels alone, seed 8); ResNet-18 does (81 %). Given weights are MobileNetV2's as a rule.
+    """
+    return "resnet18" if task == "oct" and init is None else "mobilenet_v2"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulationOptions:
     """One simulation.
