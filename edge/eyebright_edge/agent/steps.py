@@ -19,11 +19,11 @@ from datetime import datetime
 from pathlib import Path
 
 from eyebright_common.digests import sha256_of
-from eyebright_common.durable import move_into_place, sync_file, sync_folder
+from eyebright_common.durable import move_into_place
 from eyebright_common.errors import EyebrightError, ReleaseError, WireError
-from eyebright_common.imaging import PREPROCESSING_ID
 from eyebright_common.release import RELEASE_FILE, Precision, Release, read_release, variant_files, verify_artefact
 from eyebright_common.release.rollout import Use
+from eyebright_edge.agent.arriving import add_files, check_suitable, require_room, sync_files
 from eyebright_edge.agent.home import Serving, UnitHome
 from eyebright_edge.agent.kept import KeptReleases
 from eyebright_edge.agent.news import note_news
@@ -42,7 +42,6 @@ Clock = Callable[[], datetime]
 Done = tuple[Outcome, UpdateRecord]
 
 # Room that an update leaves for visits.
-_RESERVE_BYTES = 32 << 20
 
 
 class TrialFailed(ReleaseError):
@@ -111,7 +110,7 @@ class Steps:
             reason = f"release {withheld.version} is withheld: {withheld.reason}" if withheld else ""
             return Outcome.NOTHING_NEW, _learnt(record, ending=Ending.UP_TO_DATE, previous=version, reason=reason)
         wanted = {"version": offer.version, "sha256": offer.sha256, "use": offer.use, "previous": version}
-        _require_room(self.home, offer)
+        require_room(self.home, offer)
         return Outcome.SUCCESS, _learnt(record, **wanted)
 
     def _fetch(self, record: UpdateRecord) -> Done:
@@ -129,7 +128,7 @@ class Steps:
         folder = self._arrived(record)
         if sha256_of(folder / RELEASE_FILE) != record.sha256:
             raise EyebrightError("the fetched release is not the signed one", value=record.version, fix="Update again.")
-        _check_suitable(self._read(folder), task=self.task, version=_required(record.version))
+        check_suitable(self._read(folder), task=self.task, version=_required(record.version))
         return Outcome.SUCCESS, record
 
     def _prepare(self, record: UpdateRecord) -> Done:
@@ -147,10 +146,10 @@ class Steps:
         version = _required(record.version)
         arrived, staged = self.home.downloads / version, self.home.release_folder(version)
         if arrived.is_dir():
-            _sync_files(arrived)
+            sync_files(arrived)
             self.home.releases.mkdir(exist_ok=True)
             if self._is_kept(version, _required(record.sha256), complete=False):
-                _add_files(arrived, staged)  # it may be serving
+                add_files(arrived, staged)  # it may be serving
             else:
                 shutil.rmtree(staged, ignore_errors=True)
                 move_into_place(arrived, staged)
@@ -351,13 +350,6 @@ def _is_known(offer: Offer, serving: Serving | None, receipt: Receipt) -> bool:
     return offered < serves or (offered == serves and installed is not None and installed.proof is not None)
 
 
-def _require_room(home: UnitHome, offer: Offer) -> None:
-    free, needed = shutil.disk_usage(home.root).free, 2 * offer.size_bytes + _RESERVE_BYTES
-    if free < needed:
-        found = f"{free / 1e6:.0f} MB free, {needed / 1e6:.0f} MB needed"
-        raise EyebrightError("there is no room for a new release", value=found, fix="Free some space on this unit.")
-
-
 def _judged(report: TrialReport, version: str) -> str | None:
     """Return what a trial waits for, None when it is over."""
     if report.failed:
@@ -367,32 +359,6 @@ def _judged(report: TrialReport, version: str) -> str | None:
 
 def _other_than(version: str, receipt: Receipt) -> Installed | None:
     return next((one for one in (receipt.active, receipt.previous) if one and one.version != version), None)
-
-
-def _check_suitable(release: Release, *, task: str, version: str) -> None:
-    if (release.task, release.version) != (task, version):
-        raise ReleaseError(
-            "the release is not what was offered", value=f"{release.task} {release.version}", fix="Tell the operator."
-        )
-    if release.preprocessing.id != PREPROCESSING_ID:
-        raise ReleaseError(
-            f"the release prepares pictures by {release.preprocessing.id!r}, this unit by {PREPROCESSING_ID!r}",
-            fix="Update Eyebright on this unit, then run `eyebright edge update --retry`.",
-        )
-
-
-def _add_files(arrived: Path, staged: Path) -> None:
-    """Move what ``staged`` lacks into it, each file by one rename; drop the rest."""
-    for file in arrived.iterdir():
-        if not (staged / file.name).exists():
-            move_into_place(file, staged / file.name)
-    shutil.rmtree(arrived)
-
-
-def _sync_files(folder: Path) -> None:
-    for file in folder.iterdir():
-        sync_file(file)
-    sync_folder(folder)
 
 
 def _learnt(record: UpdateRecord, **facts: object) -> UpdateRecord:
