@@ -19,7 +19,7 @@ from direct_workshop import DirectWorkshop
 from edge_unit import EdgeUnit
 from eyebright_common.errors import TargetRejected
 from eyebright_common.release import Precision, read_release
-from eyebright_edge.agent import steps
+from eyebright_edge.agent import arriving
 from eyebright_edge.agent.enrolment import enrol_unit
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.receipt import read_receipt
@@ -332,14 +332,14 @@ def test_power_that_goes_between_two_files_is_made_good(unit: EdgeUnit, monkeypa
     unit.agent().update()
     unit.needs = lambda release: frozenset({"fp32", *BOTH})  # type: ignore[assignment]
     unit.workshop = DirectWorkshop(without_gpu)
-    moved = steps.move_into_place
+    moved = arriving.move_into_place
 
     def cut_after_one(draft: Path, path: Path) -> None:
         moved(draft, path)
         raise PowerCut
 
     with monkeypatch.context() as patch:
-        patch.setattr(steps, "move_into_place", cut_after_one)
+        patch.setattr(arriving, "move_into_place", cut_after_one)
         with pytest.raises(PowerCut):
             unit.agent().update()
     assert len(networks(unit)) == 2
