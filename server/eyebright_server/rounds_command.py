@@ -242,15 +242,15 @@ def _number(value: float | None) -> str:
 
 
 def _operator(folder: Path) -> Path:
-    if not (folder / "server.json").is_file():
-        raise InputError("this is not an operator's folder", value=folder, fix="Make one: eyebright server init DIR")
+    """Return the folder when it is an operator's."""
+    _settings(folder)
     return folder
 
 
 def _settings(folder: Path) -> ServerSettings:
     from eyebright_server.distribution.operator_folder import read_settings
 
-    return read_settings(_operator(folder))
+    return read_settings(folder)
 
 
 def _records(folder: Path) -> Records:

@@ -19,12 +19,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from eyebright_common.errors import InputError
-from eyebright_common.plan import ViewFamily
+from eyebright_common.plan import PlanRecipe, ViewFamily
 
+Half = TypeVar("Half")
 _LONG_ENOUGH = 30
+# A plan's own mixture, unless it says otherwise.
+_USUAL = PlanRecipe()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +80,7 @@ class StudentRecipe:
         Args:
             from_weights: Whether the student starts from given weights.
         """
-        ce, kd, dist = (1.0, 0.3, 0.3) if from_weights else (0.3, 0.7, 1.0)
+        ce, kd, dist = (1.0, 0.3, 0.3) if from_weights else (_USUAL.ce, _USUAL.kd, _USUAL.dist)
         return {"ce": ce, "kd": kd, "dist": dist if self.relational else 0.0, "temperature": self.temperature}
 
 
@@ -102,7 +107,16 @@ def get_recipe(name: str | None, *, modality: str = "CFP") -> StudentRecipe:
     Raises:
         InputError: no recipe has that name.
     """
+    return chosen(RECIPES, name, modality=modality)
+
+
+def chosen(recipes: Mapping[str, Half], name: str | None, *, modality: str) -> Half:
+    """Return the half of a recipe called ``name``; without a name, that for this kind of pictures.
+
+    Raises:
+        InputError: no recipe has that name.
+    """
     wanted = name or ("oct-convnext" if modality == "OCT" else "fundus-vit")
-    if wanted not in RECIPES:
-        raise InputError("unknown recipe", value=wanted, fix=f"Choose one of: {', '.join(RECIPES)}.")
-    return RECIPES[wanted]
+    if wanted not in recipes:
+        raise InputError("unknown recipe", value=wanted, fix=f"Choose one of: {', '.join(recipes)}.")
+    return recipes[wanted]

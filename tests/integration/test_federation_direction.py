@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 
 from command_line import run_command
+from driven_rounds import driven
 from eyebright_common.plan import Plan
 from eyebright_server.distribution import OperatorFolder
 from eyebright_server.federation import FederationResult
-from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
 from eyebright_server.federation.direction import cosines, directions, opposed
 from eyebright_server.federation.records import Arrays, Reply
-from eyebright_server.federation.rounds import LEDGER, RoundDriver
+from eyebright_server.federation.rounds import LEDGER
 from eyebright_server.federation.rules import RoundRules
-from eyebright_server.federation.run import averaging_for
 from eyebright_server.federation.run_folder import RunFolder, run_named
 from eyebright_server.records import Records
 from learning_hospitals import LearningHospitals, first_weights
@@ -40,19 +39,8 @@ def replies(*updates: list[float]) -> list[Reply]:
 
 def run(people: Any, folder: Path, *, plan: Plan | None = None, **fields: Any) -> FederationResult:
     asked = plan or tiny_plan(**{"rounds": ROUNDS, "aggregation": "fedmedian", **fields})
-    start = first_weights()
-    place = Checkpoint(
-        folder=folder, plan_digest=asked.digest(), initial_sha256=weights_digest(start), hospitals=len(people)
-    )
     folder.mkdir(parents=True, exist_ok=True)
-    return RoundDriver(
-        plan=asked,
-        hospitals=people,
-        averaging=averaging_for(asked, folder),
-        checkpoint=place,
-        rules=RoundRules(outlier_floor=1e9, outlier_mads=1e9),
-        clock=lambda: 0.0,
-    ).run(start)
+    return driven(people, folder, asked, first=first_weights(), rules=RoundRules(outlier_floor=1e9, outlier_mads=1e9))
 
 
 def test_cosines_are_those_of_whole_updates() -> None:

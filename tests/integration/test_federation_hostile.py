@@ -7,12 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driven_rounds import driven
 from eyebright_common import exchange
-from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
 from eyebright_server.federation.records import Arrays, FederationResult, Reply
-from eyebright_server.federation.rounds import LEDGER, RoundDriver
+from eyebright_server.federation.rounds import LEDGER
 from eyebright_server.federation.rules import RoundRules
-from eyebright_server.federation.run import averaging_for
 from eyebright_server.records import Records
 from learning_hospitals import ROWS, LearningHospitals, first_weights, sign_flip
 from tiny_federation import tiny_plan
@@ -67,19 +66,7 @@ def run(
     rules: RoundRules | None = None,
     **plan: Any,
 ) -> FederationResult:
-    asked, start = tiny_plan(rounds=rounds, **plan), first or small_arrays()
-    place = Checkpoint(
-        folder=folder, plan_digest=asked.digest(), initial_sha256=weights_digest(start), hospitals=len(people)
-    )
-    driver = RoundDriver(
-        plan=asked,
-        hospitals=people,
-        averaging=averaging_for(asked, folder),
-        checkpoint=place,
-        rules=rules or RoundRules(),
-        clock=lambda: 0.0,
-    )
-    return driver.run(start)
+    return driven(people, folder, tiny_plan(rounds=rounds, **plan), first=first, rules=rules)
 
 
 @pytest.mark.parametrize("name", HOSTILE)

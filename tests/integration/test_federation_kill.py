@@ -13,16 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driven_rounds import driven
 from eyebright_common.plan import Plan
-from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
 from eyebright_server.federation.records import FederationResult
-from eyebright_server.federation.rounds import LEDGER, RoundDriver
+from eyebright_server.federation.rounds import LEDGER
 from eyebright_server.federation.rules import RoundRules
-from eyebright_server.federation.run import averaging_for
 from eyebright_server.records import Records
 from postgres_cluster import Cluster
 from tiny_federation import tiny_plan
-from value_hospitals import ValueHospitals, small_arrays, with_array
+from value_hospitals import ValueHospitals, with_array
 
 ROWS = [5, 6, 7, 8]
 NOT_A_NUMBER = np.full((2, 3), np.nan, dtype=np.float32)
@@ -49,22 +48,7 @@ def run(
     if url is not None:
         with Records.open(url) as records:
             return run(folder, plan, people, records=records, **options)
-    place = Checkpoint(
-        folder=folder,
-        plan_digest=plan.digest(),
-        initial_sha256=weights_digest(small_arrays()),
-        hospitals=len(ROWS),
-    )
-    driver = RoundDriver(
-        plan=plan,
-        hospitals=people or hospitals(),
-        averaging=averaging_for(plan, folder),
-        checkpoint=place,
-        rules=RoundRules(calibrate=True),
-        clock=lambda: 0.0,
-        **options,
-    )
-    return driver.run(small_arrays())
+    return driven(people or hospitals(), folder, plan, rules=RoundRules(calibrate=True), **options)
 
 
 def die() -> None:

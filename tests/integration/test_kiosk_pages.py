@@ -16,7 +16,7 @@ from eyebright_edge.catalogues import LANGUAGES, words_in
 from eyebright_edge.kiosk.frame import Kiosk
 from eyebright_edge.kiosk.technicians import Technicians
 from eyebright_edge.records import VisitJournal
-from kiosk_client import NAME, PIN, Clock, begin, client_of, give, kiosk_of
+from kiosk_client import NAME, PIN, Clock, begin, client_of, give, kiosk_of, staffed_home
 from page_client import TestClient
 from tiny_release import REFER_BIAS
 from visit_desk import IN_SCOPE, NOON, dark_picture, good_picture, unit_with_release
@@ -31,9 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def home(tmp_path: Path) -> UnitHome:
-    home = unit_with_release(tmp_path)
-    Technicians(home.root).set_pin(NAME, PIN)
-    return home
+    return staffed_home(tmp_path)
 
 
 @pytest.fixture

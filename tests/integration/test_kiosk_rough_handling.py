@@ -9,10 +9,9 @@ import pytest
 
 from eyebright_edge.catalogues import words_in
 from eyebright_edge.kiosk.frame import Kiosk
-from eyebright_edge.kiosk.technicians import Technicians
-from kiosk_client import NAME, PIN, Clock, begin, client_of, give, kiosk_of, unlock
+from kiosk_client import Clock, begin, client_of, give, kiosk_of, staffed_home, unlock
 from page_client import TestClient
-from visit_desk import IN_SCOPE, good_picture, unit_with_release
+from visit_desk import IN_SCOPE, good_picture
 
 WORDS = words_in("en")
 
@@ -24,9 +23,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def kiosk(tmp_path: Path, clock: Clock) -> Kiosk:
-    home = unit_with_release(tmp_path)
-    Technicians(home.root).set_pin(NAME, PIN)
-    return kiosk_of(home, clock)
+    return kiosk_of(staffed_home(tmp_path), clock)
 
 
 @pytest.fixture

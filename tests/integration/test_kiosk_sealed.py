@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,17 +11,15 @@ from command_line import exit_code
 from eyebright_common.errors import InputError
 from eyebright_common.release import Verdict
 from eyebright_edge.agent.home import UnitHome
-from eyebright_edge.agent.trial import visit_is_open
 from eyebright_edge.kiosk.settings import KioskSettings
 from eyebright_edge.kiosk.technicians import TECHNICIANS_FILE, Technicians
-from eyebright_edge.records import CountingJournal, Journal, VisitJournal
-from eyebright_edge.records.telemetry import pending_telemetry
+from eyebright_edge.records import Journal, VisitJournal
 from eyebright_edge.records.unit_records import UnitRecords
 from eyebright_edge.records.vault import vault_items, visit_item
 from eyebright_edge.records.vault_retention import expire
-from kiosk_client import NAME, PIN, Clock, begin, client_of, give, kiosk_of, unlock
+from kiosk_client import NAME, PIN, Clock, begin, client_of, give, kiosk_of, staffed_home, unlock, words_of
 from page_client import TestClient
-from visit_desk import IN_SCOPE, NOON, desk_at, good_picture, planted, unit_with_release
+from visit_desk import IN_SCOPE, NOON, desk_at, good_picture, planted
 
 CODE, FILE = "P-0042-ZEBRA", "family-name-of-zebra.png"
 SECOND, SECOND_PIN = "Technician 2", "926314"
@@ -35,9 +33,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def home(tmp_path: Path) -> UnitHome:
-    home = unit_with_release(tmp_path)
-    Technicians(home.root).set_pin(NAME, PIN)
-    return home
+    return staffed_home(tmp_path)
 
 
 def held(client: TestClient, **how: str) -> str:
@@ -51,10 +47,6 @@ def held(client: TestClient, **how: str) -> str:
 def secrets_of_a_visit() -> tuple[str | bytes, ...]:
     middle = [good_picture(seed)[len(good_picture(seed)) // 2 :][:64] for seed in (0, 1)]
     return (CODE, FILE, "zebra", '"age":"54"', "diabetes", *middle, good_picture(0)[:64], PIN)
-
-
-def words_of(page: str) -> str:
-    return page.replace("\u2068", "").replace("\u2069", "")
 
 
 def test_after_a_visit_no_byte_on_the_unit_tells_of_the_patient(home: UnitHome, clock: Clock) -> None:
@@ -355,50 +347,6 @@ def test_a_program_without_the_key_can_count_and_number_but_not_read(home: UnitH
     records.seal_leftovers()
     assert planted(home, "planted") == []
     assert [v.number for v in desk_at(home, records=records).visits()] == [1, 2]
-
-
-def test_a_picture_screened_on_the_command_line_leaves_no_name_behind(home: UnitHome, tmp_path: Path) -> None:
-    file = tmp_path / FILE
-    file.write_bytes(good_picture(0))
-    assert exit_code("edge", "screen", "--right", file, "--home", home.root, "--patient", CODE) == 0
-    digest = hashlib.sha256(good_picture(0)).hexdigest()
-    assert planted(home, FILE, "zebra", CODE, good_picture(0)[:64], digest, '"eye"', "probabilities", "advice") == []
-
-
-def test_a_visit_on_the_command_line_is_closed_counted_and_nothing_to_seal(
-    home: UnitHome, clock: Clock, tmp_path: Path
-) -> None:
-    right, left, later = (tmp_path / name for name in ("right.png", "left.png", "left-again.png"))
-    right.write_bytes(good_picture(0))
-    left.write_bytes(good_picture(1))
-    assert exit_code("edge", "screen", right, left, "--home", home.root, "--json") == 0
-    assert exit_code("edge", "screen", right, later, "--home", home.root, "--json") == 2
-    kiosk = kiosk_of(home, clock)
-    client = client_of(kiosk)
-    assert "Not finished" not in words_of(unlock(client))
-    history = words_of(client.get("/history").text)
-    assert (kiosk.records.open_leftovers(), visit_is_open(home, now=datetime.now(UTC))) == (0, False)
-    assert history.count("on the command line") == 2
-    assert all(word in history for word in ("NO REFERRAL", "NO ANSWER YET"))
-    assert "/visit/1" not in history
-    assert "Only its answer was counted here" in words_of(client.get("/visit/1").text)
-    counts = VisitJournal(home.visits_file).counts()
-    assert (counts.verdicts[Verdict.NO_REFERRAL], counts.pictures, counts.unfinished) == (1, 4, 0)
-    told = pending_telemetry(VisitJournal(home.visits_file).visits(), today=date(2999, 1, 1))
-    assert [set(day.results) for day in told.days] == [{"refer", "no-referral", "ungradable", "stopped"}]
-    assert expire(home.root / "vault", today=date(2999, 1, 1), keep_days=1, date_confirmed=True).deleted == 0
-
-
-def test_a_visit_on_the_command_line_that_was_killed_hangs_nowhere(home: UnitHome, clock: Clock) -> None:
-    journal = VisitJournal(home.visits_file, lambda: NOON, journal=CountingJournal(Journal(home.visits_file)))
-    journal.open(release="1", patient=CODE)
-    kiosk = kiosk_of(home, clock)
-    client = client_of(kiosk)
-    assert "Not finished" not in words_of(unlock(client))
-    assert not visit_is_open(home, now=NOON)
-    assert "Only its answer was counted here" in words_of(client.get("/visit/1").text)
-    assert VisitJournal(home.visits_file).counts().unfinished == 0
-    assert planted(home, CODE) == []
 
 
 def test_the_days_of_what_is_kept_are_those_of_the_visits(home: UnitHome, clock: Clock) -> None:

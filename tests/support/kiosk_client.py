@@ -1,5 +1,7 @@
 """The kiosk in front of a test, over HTTP without a browser: a clock set by hand, one technician, one visit."""
 
+from pathlib import Path
+
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.kiosk.app import kiosk_app
 from eyebright_edge.kiosk.frame import Kiosk
@@ -9,7 +11,7 @@ from eyebright_edge.kiosk.settings import KioskSettings
 from eyebright_edge.kiosk.technicians import Technicians
 from eyebright_edge.records.unit_records import UnitRecords
 from page_client import TestClient
-from visit_desk import IN_SCOPE, NOON, desk_at
+from visit_desk import IN_SCOPE, NOON, desk_at, unit_with_release
 
 HERE = "http://127.0.0.1"
 NAME, PIN = "Technician 1", "471147"
@@ -20,6 +22,18 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def staffed_home(folder: Path) -> UnitHome:
+    """Return a unit with a release, and one technician with a PIN."""
+    home = unit_with_release(folder)
+    Technicians(home.root).set_pin(NAME, PIN)
+    return home
+
+
+def words_of(page: str) -> str:
+    """Return a page without the marks that keep numbers and codes in their direction."""
+    return page.replace("\u2068", "").replace("\u2069", "")
 
 
 def kiosk_of(home: UnitHome, clock: Clock, settings: KioskSettings | None = None) -> Kiosk:

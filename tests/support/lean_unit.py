@@ -23,7 +23,8 @@ class Service:
         self._process = process
         self._lines: queue.Queue[str] = queue.Queue()
         self.said: list[str] = []
-        threading.Thread(target=self._listen, daemon=True).start()
+        self._listening = threading.Thread(target=self._listen, daemon=True)
+        self._listening.start()
 
     def wait_for(self, words: str) -> str:
         """Return the next line with these words in it."""
@@ -36,6 +37,12 @@ class Service:
             self.said.append(line)
             if words in line:
                 return line
+
+    def end(self) -> None:
+        """End it as a service manager does, and hear it out: its pipe is closed after this."""
+        self._process.terminate()
+        self._process.wait(_WAIT_S)
+        self._listening.join(_WAIT_S)
 
     def _listen(self) -> None:
         assert self._process.stdout is not None
@@ -101,8 +108,9 @@ class LeanUnit:
         with subprocess.Popen(
             command, cwd=self._folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         ) as process:
+            service = Service(process)
             try:
-                yield Service(process)
+                yield service
             finally:
-                process.terminate()
+                service.end()
         assert process.returncode in (0, -15), process.returncode

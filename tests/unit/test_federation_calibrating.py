@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from driven_rounds import driven, place_of
 from eyebright_common import exchange
 from eyebright_common.exchange import head_names
 from eyebright_common.plan import Plan
@@ -16,10 +17,9 @@ from eyebright_common.tasks import get_task
 from eyebright_learning.evaluation import EvaluationCounts, softmax
 from eyebright_learning.models import STUDENTS, build_student
 from eyebright_server.federation.calibrating import FURTHEST, calibrated, temperature_of, tempered
-from eyebright_server.federation.checkpoint import Checkpoint, RunState, weights_digest
-from eyebright_server.federation.flower import StrategyAveraging
+from eyebright_server.federation.checkpoint import RunState, weights_digest
 from eyebright_server.federation.records import Arrays, FederationEvent, FederationResult, Reply
-from eyebright_server.federation.rounds import LEDGER, RoundDriver
+from eyebright_server.federation.rounds import LEDGER
 from eyebright_server.federation.rules import RoundRules
 from eyebright_server.records import Records
 from tiny_federation import tiny_plan
@@ -68,22 +68,10 @@ def counts_of(arrays: Arrays, site: int, plan: Plan) -> EvaluationCounts:
 def run(
     folder: Path, people: ValueHospitals | None = None, *, calibrate: bool = True, **options: Any
 ) -> tuple[FederationResult, RunState]:
-    plan = tiny_plan(rounds=2)
-    hospitals = people or HonestHospitals(rows=[5, 6, 7])
-    place = Checkpoint(
-        folder=folder, plan_digest=plan.digest(), initial_sha256=weights_digest(first()), hospitals=len(hospitals)
-    )
-    driver = RoundDriver(
-        plan=plan,
-        hospitals=hospitals,
-        averaging=StrategyAveraging("fedavg"),
-        checkpoint=place,
-        rules=RoundRules(calibrate=calibrate),
-        clock=lambda: 0.0,
-        **options,
-    )
-    found = driver.run(first())
-    state = place.load()
+    plan, hospitals = tiny_plan(rounds=2), people or HonestHospitals(rows=[5, 6, 7])
+    rules = RoundRules(calibrate=calibrate)
+    found = driven(hospitals, folder, plan, first=first(), rules=rules, **options)
+    state = place_of(folder, plan, first=first(), hospitals=len(hospitals)).load()
     assert state is not None
     return found, state
 

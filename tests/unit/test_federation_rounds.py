@@ -6,13 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from driven_rounds import driven
 from eyebright_common import exchange
 from eyebright_common.errors import FederationError
 from eyebright_common.plan import Plan
-from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
-from eyebright_server.federation.flower import StrategyAveraging
+from eyebright_server.federation.checkpoint import weights_digest
 from eyebright_server.federation.records import UNIDENTIFIED, FederationEvent, FederationResult
-from eyebright_server.federation.rounds import RoundDriver
 from eyebright_server.federation.validation import best_round
 from tiny_federation import tiny_plan
 from value_hospitals import ValueHospitals, is_silent, refuses, small_arrays, with_array, with_echo, with_number
@@ -23,22 +22,8 @@ NOT_A_NUMBER = np.full((2, 3), np.nan, dtype=np.float32)
 def run(
     hospitals: ValueHospitals, folder: Path, *, plan: Plan | None = None, events: list[FederationEvent] | None = None
 ) -> FederationResult:
-    plan = plan or tiny_plan(rounds=3)
-    place = Checkpoint(
-        folder=folder,
-        plan_digest=plan.digest(),
-        initial_sha256=weights_digest(small_arrays()),
-        hospitals=len(hospitals),
-    )
-    driver = RoundDriver(
-        plan=plan,
-        hospitals=hospitals,
-        averaging=StrategyAveraging(plan.aggregation),
-        checkpoint=place,
-        on_event=(events if events is not None else []).append,
-        clock=lambda: 0.0,
-    )
-    return driver.run(small_arrays())
+    told = (events if events is not None else []).append
+    return driven(hospitals, folder, plan or tiny_plan(rounds=3), on_event=told)
 
 
 def test_a_round_averages_by_the_number_of_images(tmp_path: Path) -> None:

@@ -5,31 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from driven_rounds import driven
 from eyebright_common.errors import FederationError, InputError
-from eyebright_server.federation.checkpoint import Checkpoint, weights_digest
-from eyebright_server.federation.flower import StrategyAveraging, least_hospitals
+from eyebright_server.federation.flower import least_hospitals
 from eyebright_server.federation.records import FederationResult, Reply, Setback
-from eyebright_server.federation.rounds import LEDGER, RoundDriver
+from eyebright_server.federation.rounds import LEDGER
 from eyebright_server.federation.rules import RoundRules
 from eyebright_server.records import Records
 from tiny_federation import tiny_plan
-from value_hospitals import ValueHospitals, is_silent, small_arrays
+from value_hospitals import ValueHospitals, is_silent
 
 
 def run(people: ValueHospitals, folder: Path, rules: RoundRules, *, rounds: int = 4) -> FederationResult:
-    plan = tiny_plan(rounds=rounds)
-    place = Checkpoint(
-        folder=folder, plan_digest=plan.digest(), initial_sha256=weights_digest(small_arrays()), hospitals=len(people)
-    )
-    driver = RoundDriver(
-        plan=plan,
-        hospitals=people,
-        averaging=StrategyAveraging("fedavg"),
-        checkpoint=place,
-        rules=rules,
-        clock=lambda: 0.0,
-    )
-    return driver.run(small_arrays())
+    return driven(people, folder, tiny_plan(rounds=rounds), rules=rules)
 
 
 def silent_once(reply_is: list[bool]) -> object:

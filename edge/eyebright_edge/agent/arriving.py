@@ -12,6 +12,7 @@ from eyebright_common.release import Release
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.source import Offer
 
+# Room that an update leaves for visits.
 _RESERVE_BYTES = 32 << 20
 
 

@@ -20,10 +20,10 @@ from eyebright_common.release import GoldenReport, Precision
 from eyebright_edge.agent.home import UnitHome
 from eyebright_edge.agent.twice import read_either, write_twice
 
-_VARIANTS: tuple[Precision, ...] = ("fp16", "int8")
-
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+_VARIANTS: tuple[Precision, ...] = ("fp16", "int8")
 
 
 class Proof(Document):

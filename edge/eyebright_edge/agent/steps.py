@@ -41,8 +41,6 @@ from eyebright_edge.agent.workshop import ChildKilled, Limits, OverBudget, Works
 Clock = Callable[[], datetime]
 Done = tuple[Outcome, UpdateRecord]
 
-# Room that an update leaves for visits.
-
 
 class TrialFailed(ReleaseError):
     """A release did not do well while it was tried on this unit."""

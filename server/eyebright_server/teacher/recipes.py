@@ -21,13 +21,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from eyebright_common.errors import InputError
 from eyebright_common.tasks import ScreeningTask
 from eyebright_learning.models import Teacher
 from eyebright_learning.models.timm_teacher import regularise
 from eyebright_learning.training import TeacherTraining
 from eyebright_learning.training.config import Balance, Precision
 from eyebright_learning.views import AUGMENTATION_ID, STRONG_TEACHER
+from eyebright_server.student_recipes import chosen
 
 Start = Literal["random", "weights", "pretrained", "pretraining"]
 _LONG_ENOUGH = 6
@@ -171,10 +171,12 @@ def get_recipe(name: str | None, *, modality: str) -> TeacherRecipe:
     Raises:
         InputError: no recipe has that name.
     """
-    wanted = name or ("oct-convnext" if modality == "OCT" else "fundus-vit")
-    if wanted not in RECIPES:
-        raise InputError("unknown recipe", value=wanted, fix=f"Choose one of: {', '.join(RECIPES)}.")
-    return RECIPES[wanted]
+    return chosen(RECIPES, name, modality=modality)
+
+
+def start_of(weights: object) -> Start:
+    """Return what a teacher starts from, whose weights are given or None."""
+    return "random" if weights is None else "weights"
 
 
 def default_teacher(recipe: TeacherRecipe | None, task: ScreeningTask) -> str:

@@ -22,7 +22,7 @@ from eyebright_learning.models import (
     read_teacher,
 )
 from eyebright_learning.training import EpochRecord, calibrate, set_determinism, train_teacher
-from eyebright_server.teacher.recipes import Start, get_recipe
+from eyebright_server.teacher.recipes import get_recipe, start_of
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.dataset import OPERATOR_HOLDER, TRAIN, VALIDATION, Dataset
 from eyebright_simulations.network.first_student import first_student, pretrain
@@ -54,7 +54,7 @@ def train_member(context: Context, *, name: str, number: int, threads: int) -> F
     member = build_teacher(
         name, classes=len(task.classes), image_size=options.pixels, seed=options.seed + number, weights=weights
     )
-    recipe, start = get_recipe(None, modality=task.modality), _start(weights)
+    recipe, start = get_recipe(None, modality=task.modality), start_of(weights)
     recipe.regularise(member, start=start)
     config = recipe.training(
         start=start,
@@ -104,10 +104,6 @@ def assemble(context: Context, *, members: list[Facts]) -> Facts:
 
 def _task(context: Context) -> ScreeningTask:
     return get_task(context.facts["cohort"]["task"])
-
-
-def _start(weights: Path | None) -> Start:
-    return "random" if weights is None else "weights"
 
 
 def _member_file(out: Path, number: int) -> Path:

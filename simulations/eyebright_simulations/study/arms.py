@@ -14,15 +14,17 @@ import math
 from collections.abc import Mapping, Sequence
 
 from eyebright_common.errors import InputError
+from eyebright_common.plan import PlanRecipe
 
 CONTROL = "ce"
 
-# The distilled mixture of the design, and what the reference allows a projector term (learning.md, section 5).
+_USUAL = PlanRecipe()
+# The distilled mixture of a plan, and what the reference allows a projector term (learning.md, section 5).
 WEIGHTS: dict[str, float] = {
-    "ce": 0.3,
-    "kd": 0.7,
-    "dist": 1.0,
-    "dkd": 0.7,
+    "ce": _USUAL.ce,
+    "kd": _USUAL.kd,
+    "dist": _USUAL.dist,
+    "dkd": _USUAL.kd,
     "pca": 0.05,
     "gl": 0.05,
     "multi_view": 0.5,

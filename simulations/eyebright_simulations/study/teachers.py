@@ -26,7 +26,7 @@ from eyebright_learning.models.identity import read_identity
 from eyebright_learning.teacher_cache import TeacherCache
 from eyebright_learning.training import TeacherTraining, train_teacher
 from eyebright_server.student_recipes import get_recipe
-from eyebright_server.teacher.recipes import RECIPES, Start
+from eyebright_server.teacher.recipes import RECIPES, start_of
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.study.options import StudyOptions
 from eyebright_simulations.study.pictures import load_fold
@@ -129,7 +129,7 @@ def cache_targets(context: Context, *, options: StudyOptions, task: str, fold: i
 def teacher_training(options: StudyOptions, task: ScreeningTask, *, seed: int) -> TeacherTraining:
     """Return how a teacher is trained: as the server trains its own by this recipe."""
     return RECIPES[options.recipe].training(
-        start=_start(options),
+        start=start_of(options.teacher_weights),
         epochs=options.teacher_epochs or options.epochs,
         batch_size=options.batch_size,
         modality=task.modality,
@@ -149,9 +149,5 @@ def untrained_teacher(options: StudyOptions, task: ScreeningTask, index: int, fo
         seed=options.seed + fold,
         weights=None if options.teacher_weights is None else Path(options.teacher_weights),
     )
-    RECIPES[options.recipe].regularise(teacher, start=_start(options))
+    RECIPES[options.recipe].regularise(teacher, start=start_of(options.teacher_weights))
     return teacher
-
-
-def _start(options: StudyOptions) -> Start:
-    return "random" if options.teacher_weights is None else "weights"
