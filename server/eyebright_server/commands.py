@@ -22,6 +22,7 @@ from eyebright_server.distribution.operator_folder import (
     SUPERLINK_PORT,
 )
 from eyebright_server.distribution.passphrase import passphrase
+from eyebright_server.first_student.command import first_student
 from eyebright_server.key_commands import app as key_app
 from eyebright_server.key_commands import expiry_table
 from eyebright_server.release.release_command import app as release_app
@@ -41,6 +42,7 @@ app.add_typer(release_app, name="release")
 app.command()(publish)
 app.command()(up)
 app.command()(publish_teacher)
+app.command()(first_student)
 
 _LONGEST_INVITATION_H = 24 * 366
 

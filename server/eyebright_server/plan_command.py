@@ -11,8 +11,6 @@ import typer
 from eyebright_common.errors import InputError
 from eyebright_server.showing import show
 
-# More views than this cost a hospital more teacher time than they bring.
-_MOST_VIEWS = 8
 _ON_LABELS = {"ce": 1.0, "kd": 0.0, "dist": 0.0}
 
 
@@ -43,7 +41,7 @@ def plan(
     from eyebright_common.tasks import get_task
     from eyebright_learning.models import STUDENTS
     from eyebright_learning.models.identity import read_identity
-    from eyebright_server.student_recipes import get_recipe
+    from eyebright_server.student_recipes import MOST_VIEWS, get_recipe
 
     chosen = get_recipe(recipe, modality=get_task(task).modality)
     student = student or chosen.student
@@ -74,7 +72,7 @@ def plan(
         weight_decay=chosen.weight_decay,
         warmup=chosen.warmup,
         balance="prior",
-        views=max(1, min(_MOST_VIEWS, rounds * local_epochs)),
+        views=max(1, min(MOST_VIEWS, rounds * local_epochs)),
         view_family=chosen.views(rounds * local_epochs),
         recipe=chosen.losses(from_weights=from_weights) if known else _ON_LABELS,
         teacher_sha256=sha256_of(teacher) if teacher else None,

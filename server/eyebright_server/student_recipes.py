@@ -27,6 +27,8 @@ from eyebright_common.errors import InputError
 from eyebright_common.plan import PlanRecipe, ViewFamily
 
 Half = TypeVar("Half")
+# More views than this cost more teacher time than they bring.
+MOST_VIEWS = 8
 _LONG_ENOUGH = 30
 # A plan's own mixture, unless it says otherwise.
 _USUAL = PlanRecipe()

@@ -1,4 +1,4 @@
-"""`eyebright server teacher` killed half-way, as it happens to a person: the same command goes on with `--resume`."""
+"""`server teacher` and `server first-student` killed half-way, as it happens to a person: `--resume` goes on."""
 
 from __future__ import annotations
 
@@ -10,19 +10,29 @@ from pathlib import Path
 import pytest
 
 from command_line import exit_code
-from learning_pictures import striped_pictures
+from learning_pictures import small_teacher, striped_pictures
 from prepared_folders import prepared_folder
 
-_ON_CPU = ("--smoke", "--epochs", "8", "--threads", "1", "--device", "cpu")
+_ON_CPU = ("--epochs", "8", "--threads", "1", "--device", "cpu")
 
 
 def kill_when_it_prints(text: str, words: tuple[str, ...]) -> None:
-    command = [sys.executable, "-m", "eyebright_server.teacher", *words]
+    command = [sys.executable, "-c", "from eyebright_common.cli import main; main()", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert any(text in line for line in process.stdout)
         process.kill()
         assert process.wait() == -signal.SIGKILL
+
+
+def ends_alike(words: tuple[str, ...], result: str, folder: Path) -> None:
+    """Run a command to its end, and killed and continued; both must leave the same file."""
+    kill_when_it_prints("epoch 2/8", (*words, "--out", str(folder / "killed")))
+    assert not (folder / "killed" / f"{result}.safetensors").exists()
+    assert exit_code(*words, "--out", folder / "killed", "--resume") == 0
+    assert exit_code(*words, "--out", folder / "straight") == 0
+    killed, straight = (folder / name / f"{result}.safetensors" for name in ("killed", "straight"))
+    assert killed.read_bytes() == straight.read_bytes()
 
 
 @pytest.mark.kill
@@ -32,10 +42,11 @@ def test_a_killed_command_goes_on_and_leaves_the_same_file(tmp_path: Path, comma
     if command == "pretrain":
         images = tmp_path / "images.npz"
         striped_pictures(24, size=64).save(images)
-    words = (command, "--images", str(images), *_ON_CPU)
-    kill_when_it_prints("epoch 2/8", (*words, "--out", str(tmp_path / "killed")))
-    assert not (tmp_path / "killed" / f"{result}.safetensors").exists()
-    assert exit_code("server", "teacher", *words, "--out", tmp_path / "killed", "--resume") == 0
-    assert exit_code("server", "teacher", *words, "--out", tmp_path / "straight") == 0
-    killed, straight = (tmp_path / name / f"{result}.safetensors" for name in ("killed", "straight"))
-    assert killed.read_bytes() == straight.read_bytes()
+    ends_alike(("server", "teacher", command, "--images", str(images), "--smoke", *_ON_CPU), result, tmp_path)
+
+
+@pytest.mark.kill
+def test_a_killed_first_student_goes_on_and_is_the_same(tmp_path: Path) -> None:
+    small_teacher().save(tmp_path / "teacher.safetensors")
+    words = ("--images", str(prepared_folder(tmp_path / "images")), "--teacher", str(tmp_path / "teacher.safetensors"))
+    ends_alike(("server", "first-student", *words, "--batch-size", "8", *_ON_CPU), "student", tmp_path)

@@ -1,4 +1,4 @@
-"""Small hospitals with real students: two classes' worth of coloured squares at 32 px, made from a seed."""
+"""Small hospitals with real students: two classes' worth of coloured squares, at 32 px, made from a seed."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ SIZE = 32
 TEACHER = "test_resnet"
 
 
-def pictures(count: int, seed: int, patient: str = "patient") -> PreparedImages:
+def pictures(count: int, seed: int, patient: str = "patient", size: int = SIZE) -> PreparedImages:
     generator = np.random.default_rng(seed)
     labels = np.arange(count) % 2
-    pixels = generator.integers(40, 120, (count, SIZE, SIZE, 3), dtype=np.uint8)
-    pixels[labels == 1, 8:24, 8:24] += 60
+    pixels = generator.integers(40, 120, (count, size, size, 3), dtype=np.uint8)
+    pixels[labels == 1, size // 4 : 3 * size // 4, size // 4 : 3 * size // 4] += 60
     return PreparedImages.of(pixels, labels, patients=[f"{patient}-{i}" for i in range(count)])
 
 
@@ -52,13 +52,15 @@ def tiny_teacher(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def tiny_site(folder: Path, index: int, *plans: Plan, rows: int = 8, approve: bool = True, threads: int = 1) -> Path:
+def tiny_site(
+    folder: Path, index: int, *plans: Plan, rows: int = 8, size: int = SIZE, approve: bool = True, threads: int = 1
+) -> Path:
     folder.mkdir(parents=True)
     (folder / "site.json").write_text(json.dumps({"name": f"Hospital {index}", "index": index}))
     approved = [plan.digest() for plan in plans] if approve else []
     (folder / "policy.json").write_text(json.dumps({"approved_plans": approved, "min_rows": 2, "threads": threads}))
-    pictures(rows, 10 + index).save(folder / "train.npz")
-    pictures(8, 100 + index).save(folder / "validation.npz")
+    pictures(rows, 10 + index, size=size).save(folder / "train.npz")
+    pictures(8, 100 + index, size=size).save(folder / "validation.npz")
     return folder
 
 

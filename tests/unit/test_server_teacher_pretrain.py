@@ -55,6 +55,13 @@ def test_a_run_is_continued_in_its_folder_and_not_written_over(
     assert run(capsys, images, tmp_path, "--epochs", 1, "--force", "--seed", 1)[0] == 0
 
 
+def test_a_rate_of_zero_is_refused_and_not_taken_for_the_usual_one(
+    images: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, _, problem = run(capsys, images, tmp_path / "out", "--epochs", 1, "--learning-rate", 0)
+    assert (code, "learning_rate must be above 0" in problem) == (2, True)
+
+
 def test_a_collapse_is_loud_and_the_weights_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     PreparedImages.of(np.full((8, 64, 64, 3), 7, np.uint8), [0] * 8).save(tmp_path / "alike.npz")
     code, printed, problem = run(capsys, tmp_path / "alike.npz", tmp_path / "out", "--epochs", 1, "--json")

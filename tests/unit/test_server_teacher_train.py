@@ -155,6 +155,11 @@ def test_a_folder_that_was_not_prepared_is_one_clear_error(tmp_path: Path, capsy
     assert "teacher prepare" in problem
 
 
+def test_a_rate_of_zero_is_refused_and_not_taken_for_the_usual_one() -> None:
+    with pytest.raises(InputError, match="learning_rate"):
+        RECIPES["fundus-vit"].training(start="random", epochs=1, batch_size=8, modality="CFP", learning_rate=0.0)
+
+
 def test_a_known_body_is_frozen_at_first_and_learns_slowly_and_an_unknown_one_is_not() -> None:
     recipe = RECIPES["oct-convnext"]
     known = recipe.training(start="pretrained", epochs=150, batch_size=16, modality="OCT")

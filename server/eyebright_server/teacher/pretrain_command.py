@@ -98,12 +98,13 @@ def _config(
     base = PretrainingConfig.smoke(seed=seed) if smoke else PretrainingConfig(epochs=epochs or 100, seed=seed)
     if smoke:  # 4 x 4 patches of a 64 px picture
         base = replace(base, masks=MaskSampling(minimum_kept=2))
+    rate = base.learning_rate if learning_rate is None else learning_rate
     return replace(
         base,
         epochs=epochs or base.epochs,
         batch_size=batch_size or base.batch_size,
-        learning_rate=learning_rate or base.learning_rate,
-        start_rate=min(base.start_rate, learning_rate or base.learning_rate),
+        learning_rate=rate,
+        start_rate=min(base.start_rate, rate),
         precision=precision,
         threads=threads or base.threads,
     )

@@ -104,7 +104,7 @@ class TeacherRecipe:
         config = TeacherTraining(
             epochs=epochs,
             batch_size=batch_size,
-            learning_rate=learning_rate or usual,
+            learning_rate=usual if learning_rate is None else learning_rate,
             warmup=self.warmup,
             final_rate=self.final_rate,
             balance=self.balance,

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
 from eyebright_common.documents import Document
@@ -19,7 +17,7 @@ from eyebright_common.tasks import ScreeningTask
 from eyebright_learning.data import PreparedImages
 from eyebright_learning.evaluation import Cases, Criteria, estimates, predict, softmax
 from eyebright_learning.evaluation.test_time import predict_tta
-from eyebright_learning.models import Teacher
+from eyebright_learning.models import Student, Teacher
 from eyebright_learning.training.records import EpochRecord
 
 REPLICATES = 1000
@@ -40,7 +38,7 @@ class Figure(Document):
 
 
 class Measured(Document):
-    """How good a teacher is on one part.
+    """How good a network is on one part.
 
     Attributes:
         pictures: In the part.
@@ -54,7 +52,7 @@ class Measured(Document):
 
 
 class StartFacts(Document):
-    """What a teacher started from.
+    """What a network started from.
 
     Attributes:
         kind: ``random``, ``weights``, ``pretrained`` (published, downloaded) or ``pretraining``.
@@ -126,33 +124,34 @@ class TeacherRecord(Document):
 
 
 def measure(
-    teacher: Teacher, images: PreparedImages, task: ScreeningTask, *, looks: int = 1, seed: int = 0
+    model: Student | Teacher,
+    images: PreparedImages,
+    task: ScreeningTask,
+    *,
+    temperature: float,
+    looks: int = 1,
+    seed: int = 0,
 ) -> Measured:
-    """Return how good a calibrated teacher is on these pictures.
+    """Return how good a network is on these pictures.
 
     Args:
-        teacher: The teacher.
+        model: The network.
         images: The pictures of one part.
         task: Names the classes.
+        temperature: Divides its logits.
         looks: At each picture; 1 is plain prediction.
         seed: Of the resamples.
     """
-    probabilities = _probabilities(teacher, images, task, looks)
+    if looks == 1:
+        probabilities = softmax(predict(model, images.pixels), temperature=temperature)
+    else:
+        probabilities = predict_tta(
+            model, images.pixels, images.digests, views=looks, modality=task.modality, temperature=temperature
+        )
     cases = Cases.of(probabilities, images.labels, groups=images.groups, task=task)
     found = estimates({"pictures": cases}, Criteria(), replicates=REPLICATES, seed=seed)["pictures"]
     return Measured(
         pictures=len(images),
         groups=len(set(images.groups.tolist())),
         figures={name: Figure(**estimate.to_dict()) for name, estimate in found.items()},
-    )
-
-
-def _probabilities(
-    teacher: Teacher, images: PreparedImages, task: ScreeningTask, looks: int
-) -> npt.NDArray[np.float64]:
-    temperature = float(teacher.temperature)
-    if looks == 1:
-        return softmax(predict(teacher, images.pixels), temperature=temperature)
-    return predict_tta(
-        teacher, images.pixels, images.digests, views=looks, modality=task.modality, temperature=temperature
     )

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from rich.table import Table
 
+from eyebright_server.teacher.figures import epoch_line, figures_table
 from eyebright_server.teacher.output import check_output, clear_output
 from eyebright_server.teacher.sharing import Shared
 
 if TYPE_CHECKING:
-    from eyebright_learning.training import EpochRecord
-    from eyebright_server.teacher.record import Figure, Measured, TeacherRecord
+    from eyebright_server.teacher.record import TeacherRecord
 
 _SMOKE_EPOCHS, _SMOKE_BATCH, _EPOCHS, _BATCH = 6, 8, 50, 32
-_SHOWN = ("balanced_accuracy", "macro_auroc", "referable.auroc", "ece")
 
 
 def train(
@@ -98,14 +97,9 @@ def train(
             config=config,
             parallel=parallel,
             looks=looks,
-            on_epoch=lambda epoch: shared.note(_line(epoch)),
+            on_epoch=lambda epoch: shared.note(epoch_line(epoch)),
         )
         shared.show(record.model_dump_json(), *_text(record, out))
-
-
-def _line(epoch: EpochRecord) -> str:
-    losses = "  ".join(f"{name} {value:.4f}" for name, value in epoch.losses.items())
-    return f"epoch {epoch.epoch}/{epoch.epochs}  {losses}  rate {epoch.learning_rate:.2e}"
 
 
 def _text(record: TeacherRecord, out: Path) -> list[str | Table]:
@@ -113,28 +107,12 @@ def _text(record: TeacherRecord, out: Path) -> list[str | Table]:
     if record.validation_with_looks is not None:
         looked = [
             f"With {record.looks} looks at each picture (a screening unit looks once):",
-            _table(record.validation_with_looks, record.test_with_looks),
+            figures_table(record.validation_with_looks, record.test_with_looks),
         ]
     return [
         f"{record.architecture}, {record.parameters / 1e6:.1f} M parameters, temperature {record.temperature:.3f}",
-        _table(record.validation, record.test),
+        figures_table(record.validation, record.test),
         *looked,
         "The temperature was fitted on validation: its calibration error (ECE) is flattered there.",
         f"Teacher: {out / record.weights} ({record.sha256[:12]}…)",
     ]
-
-
-def _table(validation: Measured, test: Measured | None) -> Table:
-    parts = {"validation": validation, **({"test": test} if test is not None else {})}
-    table = Table("", *(f"{name}, {part.pictures:,} pictures" for name, part in parts.items()))
-    recalls = [name for name in validation.figures if name.startswith("recall.")]
-    for name in (*_SHOWN, *recalls):
-        words = name.replace("_", " ").replace(".", " ").replace("auroc", "AUROC").replace("ece", "ECE")
-        table.add_row(words, *(_shown(part.figures[name]) for part in parts.values()))
-    return table
-
-
-def _shown(figure: Figure) -> str:
-    if figure.value is None:
-        return "-"
-    return f"{figure.value:.3f}" + ("" if figure.lower is None else f" ({figure.lower:.3f} to {figure.upper:.3f})")

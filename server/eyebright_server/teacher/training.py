@@ -28,7 +28,7 @@ from eyebright_learning.training.parallel import Parallel
 from eyebright_learning.training.records import OnEpoch
 from eyebright_server.teacher.facts import TEST, TRAIN, VALIDATION, PreparedFacts, read_part
 from eyebright_server.teacher.recipes import Start, TeacherRecipe
-from eyebright_server.teacher.record import StartFacts, TeacherRecord, measure
+from eyebright_server.teacher.record import Measured, StartFacts, TeacherRecord, measure
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint", "teacher.safetensors", "teacher.json"
 WRITES = (RECORD, WEIGHTS, CHECKPOINT)
@@ -154,9 +154,16 @@ def make_teacher(
 def _with_looks(
     teacher: Teacher, parts: dict[str, PreparedImages], facts: PreparedFacts, looks: int
 ) -> dict[str, object]:
-    task, held = get_task(facts.task), [part for part in (VALIDATION, TEST) if part in parts]
-    measured = {f"{part}_with_looks": measure(teacher, parts[part], task, looks=looks) for part in held}
+    measured = {
+        f"{part}_with_looks": _measured(teacher, parts[part], facts, looks)
+        for part in (VALIDATION, TEST)
+        if part in parts
+    }
     return {"looks": looks, **measured}
+
+
+def _measured(teacher: Teacher, images: PreparedImages, facts: PreparedFacts, looks: int = 1) -> Measured:
+    return measure(teacher, images, get_task(facts.task), temperature=float(teacher.temperature), looks=looks)
 
 
 def _record(
@@ -170,7 +177,6 @@ def _record(
     config: TeacherTraining,
     parallel: Parallel,
 ) -> TeacherRecord:
-    task = get_task(facts.task)
     return TeacherRecord(
         task=facts.task,
         classes=facts.classes,
@@ -192,6 +198,6 @@ def _record(
         code_version=__version__,
         libraries={name: version(name) for name in _LIBRARIES},
         history=done.training.history,
-        validation=measure(teacher, parts[VALIDATION], task),
-        test=measure(teacher, parts[TEST], task) if TEST in parts else None,
+        validation=_measured(teacher, parts[VALIDATION], facts),
+        test=_measured(teacher, parts[TEST], facts) if TEST in parts else None,
     )

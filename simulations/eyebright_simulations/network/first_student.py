@@ -13,9 +13,9 @@ from pathlib import Path
 from eyebright_common.errors import InputError
 from eyebright_common.tasks import ScreeningTask
 from eyebright_learning.data import PreparedImages
-from eyebright_learning.distillation import Recipe
 from eyebright_learning.models import STUDENTS, Student, build_student, check_teacher, save_weights
-from eyebright_learning.training import EpochRecord, StudentTraining, train_student
+from eyebright_learning.training import EpochRecord
+from eyebright_server.first_student.training import first_training, train_first
 from eyebright_server.student_recipes import get_recipe
 from eyebright_simulations.network.context import Context
 from eyebright_simulations.network.settings import STUDENT_THREADS, budget_of
@@ -66,18 +66,18 @@ def pretrain(context: Context, task: ScreeningTask, images: PreparedImages) -> N
     def show(record: EpochRecord) -> None:
         context.update(record.epoch / record.epochs, f"first student: pass {record.epoch} of {record.epochs}")
 
-    config = StudentTraining(
+    recipe = get_recipe(None, modality=task.modality)
+    config = first_training(
+        recipe,
+        from_weights=False,
         epochs=budget.pretraining_epochs,
         batch_size=budget.batch_size,
-        learning_rate=budget.pretraining_rate,
-        weight_decay=get_recipe(None, modality=task.modality).weight_decay,
-        balance="sampling",
-        views=budget.pretraining_epochs,
         modality=task.modality,
+        learning_rate=budget.pretraining_rate,
         seed=options.seed,
         threads=STUDENT_THREADS,
     )
-    train_student(student, images, cache=None, recipe=Recipe.supervised(), config=config, on_epoch=show)
+    train_first(student, images, recipe=recipe, config=config, from_weights=False, on_epoch=show)
     save_weights(student, _file(context.out))
 
 
