@@ -30,6 +30,10 @@ def plan(
     from_weights: Annotated[
         bool, typer.Option("--from-weights", help="The run will begin with given weights: learn at a gentler rate.")
     ] = False,
+    from_student: Annotated[
+        bool,
+        typer.Option("--from-student", help="The run will begin with a `first-student`: learn at the gentlest rate."),
+    ] = False,
     seed: Annotated[int, typer.Option(min=0, max=2**31 - 1, help="Of everything random at the hospitals.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")] = False,
 ) -> None:
@@ -43,6 +47,8 @@ def plan(
     from eyebright_learning.models.identity import read_identity
     from eyebright_server.student_recipes import MOST_VIEWS, get_recipe
 
+    if from_weights and from_student:
+        raise InputError("--from-weights and --from-student do not go together", fix="A run begins with one of them.")
     chosen = get_recipe(recipe, modality=get_task(task).modality)
     student = student or chosen.student
     if student not in STUDENTS:
@@ -68,13 +74,13 @@ def plan(
         rounds=rounds,
         local_epochs=local_epochs,
         batch_size=32,
-        learning_rate=chosen.rate_from_weights if from_weights else chosen.rate,
+        learning_rate=chosen.rate_in_rounds(from_weights=from_weights, from_student=from_student),
         weight_decay=chosen.weight_decay,
         warmup=chosen.warmup,
         balance="prior",
         views=max(1, min(MOST_VIEWS, rounds * local_epochs)),
         view_family=chosen.views(rounds * local_epochs),
-        recipe=chosen.losses(from_weights=from_weights) if known else _ON_LABELS,
+        recipe=chosen.losses(from_weights=from_weights or from_student) if known else _ON_LABELS,
         teacher_sha256=sha256_of(teacher) if teacher else None,
         teacher_arch=known.architecture if known else None,
         seed=seed,

@@ -10,7 +10,7 @@
 | warm-up, floor of the rate | a tenth of the passes, 1 % | a twentieth, 0.1 % |
 
 * The teacher's half is the server's own recipe of that name (``eyebright_server.teacher.recipes``).
-* A student that starts from given weights gets a gentler rate.
+* A student that starts from given weights gets a gentler rate, and one that knows the task already a gentler one still.
 * This module knows no torch: names are checked before anything heavy is loaded.
 * A plan has no floor of the rate: in rounds it is the trainer's own.
 * Not taken over from KD-OCT: stopping by the validation loss (the same pictures fit the temperature), the best
@@ -49,6 +49,7 @@ class StudentRecipe:
         relational: Whether the correlation terms (DIST) are among its losses.
         rate: Peak rate from random weights.
         rate_from_weights: Peak rate from given weights.
+        rate_from_student: Peak rate in rounds that begin with a student of the task (ADR 0029).
     """
 
     name: str
@@ -61,6 +62,7 @@ class StudentRecipe:
     relational: bool = True
     rate: float = 1e-3
     rate_from_weights: float = 5e-4
+    rate_from_student: float = 1e-4
 
     def views(self, passes: int) -> ViewFamily:
         """Return the family of views for so many passes: a short training has no room for strong ones.
@@ -72,6 +74,17 @@ class StudentRecipe:
             passes: Over all rounds.
         """
         return self.view_family if passes >= _LONG_ENOUGH else "views-1"
+
+    def rate_in_rounds(self, *, from_weights: bool, from_student: bool) -> float:
+        """Return the peak rate of rounds.
+
+        Args:
+            from_weights: Whether they begin with given weights.
+            from_student: Whether they begin with a student of the task.
+        """
+        if from_student:
+            return self.rate_from_student
+        return self.rate_from_weights if from_weights else self.rate
 
     def losses(self, *, from_weights: bool) -> dict[str, float]:
         """Return the weights of the terms with a teacher, and the softening, as a plan's ``recipe`` has them.

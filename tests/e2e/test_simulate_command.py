@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from eyebright_common.release import read_release
+from eyebright_learning.models import build_student, save_weights
 from eyebright_simulations.cohorts import default_sites, generate
 from eyebright_simulations.report import read_result
 
@@ -105,6 +106,21 @@ def test_a_stranger_can_evaluate_the_release_of_a_run(run: Path, manifest: Path)
     found = json.loads(done.stdout)
     assert set(found["sites"]) == {"operator", "hospital-1", "hospital-2"}
     assert found["overall"]["n"] == read_result(run / "result.json").data.images
+
+
+def test_given_weights_begin_the_first_student_and_the_teacher(manifest: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "weights.safetensors"
+    save_weights(build_student("mobilenet_v2", classes=1000, seed=4), weights)
+    eyebright("simulate", "--data", manifest, *SMALL, "--rounds", "1", "--init", weights, "--out", tmp_path / "out")
+    result = read_result(tmp_path / "out" / "result.json")
+    assert result.teacher.arch == "ensemble:mobilenet_v2+hybrid_mobilenet_v2_tiny"
+    first, given = (
+        build_student("mobilenet_v2", classes=4, seed=5, weights=file).state_dict()["features.0.0.weight"]
+        for file in (tmp_path / "out" / "teacher" / "first_student.safetensors", weights)
+    )
+    apart = float((first - given).abs().max())
+    assert 0.0 < apart < float(given.abs().max()), "it began with the weights given, and learnt"
+    assert "pre-trained on its share" in (tmp_path / "out" / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

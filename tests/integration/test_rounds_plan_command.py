@@ -55,7 +55,12 @@ def test_a_plan_without_a_teacher_learns_from_labels_alone(tmp_path: Path, capsy
     gentle, _ = written(capsys, tmp_path / "gentle.json", "--from-weights")
     assert not plan.recipe.needs_teacher
     assert plan.teacher_sha256 is None
-    assert gentle.learning_rate < plan.learning_rate
+    gentlest, _ = written(capsys, tmp_path / "gentlest.json", "--from-student")
+    assert gentlest.learning_rate < gentle.learning_rate < plan.learning_rate
+
+
+def test_a_run_begins_with_one_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "do not go together" in refused(capsys, tmp_path / "plan.json", "--from-weights", "--from-student")
 
 
 @pytest.mark.parametrize(

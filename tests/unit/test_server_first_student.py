@@ -68,7 +68,7 @@ def test_rounds_begin_with_exactly_this_student(
     assert run(capsys, images, tmp_path / "first")[0] == 0
     file = tmp_path / "first" / "student.safetensors"
     words = ("server", "rounds", "plan", tmp_path / "plan.json", "--student", STUDENT, "--image-size", 32)
-    assert exit_code(*words, "--from-weights") == 0
+    assert exit_code(*words, "--from-student") == 0
     begun = fresh_student(Plan.from_json((tmp_path / "plan.json").read_bytes()), file)
     made = build_student(STUDENT, classes=4, seed=99, weights=file).state_dict()
     assert begun

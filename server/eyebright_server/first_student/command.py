@@ -91,6 +91,6 @@ def _text(record: FirstStudentRecord, out: Path) -> list[str | Table]:
         figures_table(record.validation, record.test),
         f"First student: {out / record.weights} ({record.sha256[:12]}…)",
         f"Next: eyebright server rounds plan FILE --student {record.architecture} --image-size {record.image_size} "
-        "--from-weights …",
+        "--from-student …",
         f"      eyebright server rounds start DIR NAME --plan FILE --init {out / record.weights}",
     ]

@@ -178,8 +178,10 @@ def _notes(context: Context) -> list[str]:
     first = facts["teacher"]["first_student"]["test"]["balanced_accuracy"]
     notes = []
     if first is not None:
-        start = "The weights given" if context.options.init else "The server's own student, pre-trained on its share,"
-        notes.append(f"{start} reached {100 * first:.1f} % balanced accuracy on the test patients before round 1.")
+        notes.append(
+            f"The server's own student, pre-trained on its share, reached {100 * first:.1f} % balanced accuracy on the "
+            "test patients before round 1."
+        )
     if teacher is not None and control is not None and teacher <= control:
         notes.append(
             f"The teacher ({100 * teacher:.1f} %) is not better than the undistilled student ({100 * control:.1f} %): "

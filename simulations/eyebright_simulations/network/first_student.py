@@ -1,7 +1,7 @@
 """The student that every arm starts from.
 
-* With ``--init`` it is the given one. Otherwise the server pre-trains it for a few passes over its own share, on labels
-  alone: what ImageNet weights are elsewhere, made here without a download.
+* The server trains it for a few passes over its own share, on labels alone, as ``eyebright server first-student`` does:
+  from random weights, or from those of ``--init`` (ADR 0029).
 * It is the same file for the federation and for everything it is compared with, so it favours none of them; its own
   result is in the report, so that nobody has to guess what the hospitals added.
 """
@@ -23,16 +23,8 @@ from eyebright_simulations.network.workspace import Facts
 
 
 def first_student(context: Context, task: ScreeningTask) -> Student:
-    """Return the student of round 0.
-
-    Raises:
-        InputError: the weights given are not of this student.
-    """
-    given = context.options.init
-    weights = Path(given) if given else _file(context.out)
-    return build_student(
-        context.options.student, classes=len(task.classes), seed=context.options.seed, weights=weights
-    ).eval()
+    """Return the student of round 0, which ``pretrain`` made."""
+    return _student(context, task, _file(context.out)).eval()
 
 
 def check_architectures(context: Context) -> Facts:
@@ -50,18 +42,19 @@ def check_architectures(context: Context) -> Facts:
 
 
 def pretrain(context: Context, task: ScreeningTask, images: PreparedImages) -> None:
-    """Pre-train the student on the operator's pictures, unless weights were given.
+    """Train the student of round 0.
 
     Args:
         context: The simulation.
         task: What is screened for.
         images: The operator's training pictures.
+
+    Raises:
+        InputError: the weights given are not of this student.
     """
     options, budget = context.options, budget_of(context.options)
-    if options.init:
-        first_student(context, task)  # weights that do not fit are refused now, not after the teacher's last pass
-        return
-    student = build_student(options.student, classes=len(task.classes), seed=options.seed)
+    given = None if options.init is None else Path(options.init)
+    student = _student(context, task, given)
 
     def show(record: EpochRecord) -> None:
         context.update(record.epoch / record.epochs, f"first student: pass {record.epoch} of {record.epochs}")
@@ -69,16 +62,21 @@ def pretrain(context: Context, task: ScreeningTask, images: PreparedImages) -> N
     recipe = get_recipe(None, modality=task.modality)
     config = first_training(
         recipe,
-        from_weights=False,
+        from_weights=given is not None,
         epochs=budget.pretraining_epochs,
         batch_size=budget.batch_size,
         modality=task.modality,
+        precision=budget.precision,
         learning_rate=budget.pretraining_rate,
         seed=options.seed,
         threads=STUDENT_THREADS,
     )
-    train_first(student, images, recipe=recipe, config=config, from_weights=False, on_epoch=show)
+    train_first(student, images, recipe=recipe, config=config, from_weights=given is not None, on_epoch=show)
     save_weights(student, _file(context.out))
+
+
+def _student(context: Context, task: ScreeningTask, weights: Path | None) -> Student:
+    return build_student(context.options.student, classes=len(task.classes), seed=context.options.seed, weights=weights)
 
 
 def _file(out: Path) -> Path:

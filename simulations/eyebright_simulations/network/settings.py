@@ -1,8 +1,8 @@
-"""The training budgets of a simulation, chosen on validation patients of other seeds, never on a test set.
+"""The training budgets of a simulation, chosen on validation patients, never on a test set.
 
-Two budgets: one starts from a student that the server pre-trains, the other from given weights, at a gentler rate. Both
-are plain numbers here so that a report can print them; the losses are the recipe's
-(``eyebright_server.student_recipes``).
+Two budgets: one starts from random weights, the other from given ones, at gentler rates. In both the server trains the
+student of round 0 on its own share first. Both are plain numbers here so that a report can print them; the losses are
+the recipe's (``eyebright_server.student_recipes``).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Budget:
         views: Most cached views per picture; never more than there are passes.
         precision: ``fp32`` or ``bf16``.
         balance: How a student makes up for rare classes.
-        pretraining_epochs: Passes of the first student over the operator's share, when no weights are given.
+        pretraining_epochs: Passes of the first student over the operator's share.
         pretraining_rate: Peak rate of those.
         teacher: Name of the teacher; None is the task's own.
         teacher_epochs: Passes of the teacher over the operator's share.
@@ -56,8 +56,10 @@ def budget_of(options: SimulationOptions) -> Budget:
     if options.init is None:
         return Budget()
     return Budget(
-        learning_rate=5e-4,
+        learning_rate=1e-4,  # of a student that knows the task already (ADR 0029)
         views=4,
+        pretraining_epochs=6,
+        pretraining_rate=5e-4,
         teacher=_TEACHERS_FROM.get(options.student),
         teacher_epochs=10,
         teacher_learning_rate=5e-4,
