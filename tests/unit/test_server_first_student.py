@@ -83,6 +83,8 @@ def test_a_teacher_and_given_weights_are_in_the_record_and_change_the_student(
     code, printed, _ = run(capsys, images, tmp_path / "taught", "--init", weights, "--teacher", teacher)
     assert code == 0
     assert "labels and teacher" in printed
+    assert " kB of answers in " in printed
+    assert "the teacher has answered 24 of 24 times" in printed
     record = record_of(tmp_path / "taught")
     assert record.losses == RECIPES["fundus-vit"].losses(from_weights=True)
     assert (record.start.kind, record.start.sha256) == ("weights", hashlib.sha256(weights.read_bytes()).hexdigest())

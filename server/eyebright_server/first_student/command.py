@@ -80,6 +80,7 @@ def first_student(
             config=config,
             device=parallel.device,
             on_epoch=lambda epoch: shared.note(epoch_line(epoch)),
+            note=shared.note,
         )
         shared.show(record.model_dump_json(), *_text(record, out))
 

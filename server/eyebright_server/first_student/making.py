@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
@@ -66,6 +67,7 @@ def make_first_student(
     config: StudentTraining,
     device: torch.device,
     on_epoch: OnEpoch | None = None,
+    note: Callable[[str], None] = lambda line: None,
 ) -> FirstStudentRecord:
     """Train ``student`` into ``out``, continuing what is there, and return its record.
 
@@ -80,6 +82,7 @@ def make_first_student(
         config: How to train.
         device: Where.
         on_epoch: Called after each epoch, when it is safe on disk.
+        note: Told how far the teacher is.
 
     Raises:
         InputError: pictures, student and teacher do not fit together, or the folder holds another run.
@@ -88,7 +91,7 @@ def make_first_student(
     parts = {part: read_part(images, facts, part) for part in (TRAIN, VALIDATION, TEST) if part in facts.parts}
     lesson = None
     if teacher is not None:
-        lesson = Lesson(teacher=read_fitting_teacher(teacher, facts).to(device), targets=out / TARGETS)
+        lesson = _lesson(read_fitting_teacher(teacher, facts).to(device), out / TARGETS, note)
     done = train_first(
         student.to(device),
         parts[TRAIN],
@@ -127,3 +130,20 @@ def make_first_student(
     write_bytes(out / WEIGHTS, content)
     write_bytes(out / RECORD, record.to_json())
     return record
+
+
+def _lesson(teacher: Teacher, targets: Path, note: Callable[[str], None]) -> Lesson:
+    tenths = -1
+
+    def show(done: int, of: int) -> None:
+        nonlocal tenths
+        if done * 10 // of > tenths:
+            tenths = done * 10 // of
+            note(f"the teacher has answered {done:,} of {of:,} times")
+
+    return Lesson(
+        teacher=teacher,
+        targets=targets,
+        on_plan=lambda size: note(f"asking the teacher: {size / 1e3:,.1f} kB of answers in {targets}"),
+        on_progress=show,
+    )

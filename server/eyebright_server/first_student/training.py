@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,10 +30,14 @@ class Lesson:
     Attributes:
         teacher: The teacher.
         targets: File for what it says, which a killed run continues.
+        on_plan: Told the size of that file in bytes before the teacher is asked.
+        on_progress: Told how many of how many answers there are.
     """
 
     teacher: Teacher
     targets: Path
+    on_plan: Callable[[int], None] | None = None
+    on_progress: Callable[[int, int], None] | None = None
 
 
 def first_training(
@@ -133,4 +138,6 @@ def _targets(lesson: Lesson, images: PreparedImages, config: StudentTraining) ->
         views=config.views,
         modality=config.modality,
         family=config.view_family,
+        on_plan=lesson.on_plan,
+        on_progress=lesson.on_progress,
     )
