@@ -41,7 +41,7 @@ Aggregation = Literal[
     "multikrum",
     "bulyan",
 ]
-BatchNorm = Literal["average", "local", "re-estimate"]
+BatchNorm = Literal["average", "local", "re-estimate", "frozen"]
 Compression = Literal["none", "fp16", "int8"]
 
 _FEATURE_TERMS = ("pca", "gl", "adversarial")
@@ -165,7 +165,8 @@ class Plan(Document):
         hostile: Hospitals the Krum family assumes to be hostile.
         batch_norm: ``average`` treats batch normalisation as weights; ``local`` lets each hospital keep its own
             (FedBN), and what the server holds is their average; ``re-estimate`` measures means and variances afresh,
-            under the averaged student, and pools their moments.
+            under the averaged student, and pools their moments; with ``frozen`` hospitals train under the statistics
+            that the run begins with, and these stay as they are (FixBN).
         compression: How a hospital's update is shortened on its way.
         privacy: Clipping and noise; None for neither.
         compare_own: Whether each hospital also trains a student on its own pictures alone, and learns which is better.

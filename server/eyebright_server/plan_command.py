@@ -78,6 +78,7 @@ def plan(
         weight_decay=chosen.weight_decay,
         warmup=chosen.warmup,
         balance="prior",
+        batch_norm="frozen" if from_student else "average",
         views=max(1, min(MOST_VIEWS, rounds * local_epochs)),
         view_family=chosen.views(rounds * local_epochs),
         recipe=chosen.losses(from_weights=from_weights or from_student) if known else _ON_LABELS,

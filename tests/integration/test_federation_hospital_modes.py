@@ -70,6 +70,17 @@ def test_re_estimated_statistics_are_those_of_the_averaged_student(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_frozen_statistics_are_those_the_run_began_with_whatever_hospitals_send(tmp_path: Path) -> None:
+    plan = tiny_plan(batch_norm="frozen", aggregation="fedyogi")
+    frozen, average = run(tmp_path / "a", plan), run(tmp_path / "b", tiny_plan(aggregation="fedyogi"))
+    began = tiny_initial(plan)
+    statistics = [name for name in began if is_running_statistic(name)]
+    assert all(np.array_equal(frozen.final_weights[name], began[name]) for name in statistics)
+    assert any(not np.array_equal(average.final_weights[name], began[name]) for name in statistics)
+    assert any(not np.array_equal(frozen.final_weights[name], began[name]) for name in began if "weight" in name)
+
+
+@pytest.mark.slow
 def test_a_word_of_the_comparison_leaves_only_where_the_policy_says_so(tmp_path: Path) -> None:
     plan = tiny_plan(rounds=1, compare_own=True)
     hospitals = sites(tmp_path, plan)

@@ -57,6 +57,7 @@ def test_a_plan_without_a_teacher_learns_from_labels_alone(tmp_path: Path, capsy
     assert plan.teacher_sha256 is None
     gentlest, _ = written(capsys, tmp_path / "gentlest.json", "--from-student")
     assert gentlest.learning_rate < gentle.learning_rate < plan.learning_rate
+    assert (gentlest.batch_norm, gentle.batch_norm, plan.batch_norm) == ("frozen", "average", "average")
 
 
 def test_a_run_begins_with_one_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,20 @@ def test_a_frozen_backbone_stays_as_it_is_while_the_head_learns() -> None:
     assert "network.blocks.0.attn.qkv.weight" in changed(first, second)
 
 
+def test_frozen_statistics_stay_as_they_are_and_everything_else_learns() -> None:
+    student = build_student("resnet18", classes=4, seed=0)
+    start, *_, last = after_each_epoch(student, frozen_statistics=True)
+    statistics = {name for name in start if "running_" in name or "num_batches" in name}
+    assert statistics
+    assert changed(start, last) == set(start) - statistics
+    assert not any(module.training for module in student.modules())
+
+
+def test_frozen_statistics_and_an_average_that_measures_them_do_not_go_together() -> None:
+    with pytest.raises(InputError, match="frozen_statistics"):
+        config(epochs=6, frozen_statistics=True, averaging_start=0.5)
+
+
 def test_batch_statistics_of_a_frozen_backbone_stay_as_they_are() -> None:
     start, first, second = after_each_epoch(build_student("resnet18", classes=4, seed=0), frozen_epochs=1)
     assert changed(start, first) == {"fc.weight", "fc.bias"}

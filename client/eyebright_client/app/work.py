@@ -207,6 +207,7 @@ def _trained(
     config = StudentTraining(
         epochs=plan.local_epochs,
         **{knob: getattr(plan, knob) for knob in _KNOBS},
+        frozen_statistics=plan.batch_norm == "frozen",
         modality=get_task(plan.task).modality,
         threads=threads,
         first_epoch=(round_number - 1) * plan.local_epochs,

@@ -52,6 +52,7 @@ class Training:
         first_epoch: Epochs already behind us in the whole schedule.
         total_epochs: Length of the whole schedule; None means ``first_epoch + epochs``.
         frozen_epochs: Epochs at the start of the whole schedule in which only the head learns.
+        frozen_statistics: Whether batch normalisation goes by the running statistics it begins with, and keeps them.
         backbone_learning_rate: Peak of everything but the head; None means ``learning_rate``.
         layer_decay: Rate of a layer as a part of the next one's, from the head down; 1 is off.
         averaging_start: Part of the schedule after which weights are averaged, epoch by epoch; 1 is off.
@@ -78,6 +79,7 @@ class Training:
     first_epoch: int = 0
     total_epochs: int | None = None
     frozen_epochs: int = 0
+    frozen_statistics: bool = False
     backbone_learning_rate: float | None = None
     layer_decay: float = 1.0
     averaging_start: float = 1.0
@@ -137,6 +139,11 @@ class Training:
             raise InputError("training: averaging_rate is a part of the peak, in (0, 1]", value=self.averaging_rate)
         if not self.averages:
             return
+        if self.frozen_statistics:
+            raise InputError(
+                "training: an average of weights measures the statistics afresh, and frozen_statistics keeps them",
+                fix="Set averaging_start to 1, or frozen_statistics to False.",
+            )
         if self.epochs != self.schedule_epochs:
             raise InputError(
                 "training: averaging_start needs the whole schedule in one stretch",

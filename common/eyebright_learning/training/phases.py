@@ -66,7 +66,9 @@ class Phases:
         of_head = {parameter for module in head for parameter in module.parameters(recurse=False)}
         learning = [p for p in network.parameters() if p.requires_grad]
         self._body = [p for p in learning if p not in of_head] if config.frozen_epochs else []
-        self._statistics = [m for m in network.modules() if isinstance(m, _BatchNorm) and m not in head]
+        self._statistics = [
+            m for m in network.modules() if isinstance(m, _BatchNorm) and (config.frozen_statistics or m not in head)
+        ]
 
     def begin(self, epoch: int) -> None:
         """Put the network into the mode of ``epoch``, counted from 0 over the whole schedule."""
@@ -74,7 +76,7 @@ class Phases:
         frozen = epoch < self.config.frozen_epochs
         for parameter in self._body:
             parameter.requires_grad_(not frozen)
-        if frozen:
+        if frozen or self.config.frozen_statistics:
             for module in self._statistics:
                 module.eval()
 

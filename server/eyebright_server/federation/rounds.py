@@ -296,6 +296,8 @@ class _Rounds:
         if self._plan.privacy is None:
             tally.opposed = opposed(updates, weights, least_cohort=self._rules.least_cohort)
         combined = self._driver.averaging.combine(number, weights, updates)
+        if self._plan.batch_norm == "frozen":  # exactly as they were, whatever was sent and however it was rounded
+            combined |= {name: array for name, array in weights.items() if is_running_statistic(name)}
         digest = weights_digest(combined)
         if so_far.aggregated is None:
             self.journal.note(

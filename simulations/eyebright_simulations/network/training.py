@@ -73,6 +73,7 @@ def plan_of(context: Context, *, distilled: bool) -> Plan:
         seed=options.seed,
         precision=budget.precision,
         balance=budget.balance,
+        batch_norm=budget.batch_norm,
     )
 
 
