@@ -78,6 +78,12 @@ def start(
         asked = Plan.from_json(plan.read_bytes())
     except OSError as error:
         raise InputError("the plan cannot be read", value=plan, fix="Name a plan file.") from error
+    if asked.batch_norm == "frozen" and init is None and release is None:
+        raise InputError(
+            "the plan keeps the statistics the run begins with, and a student that knows nothing has none",
+            value=plan,
+            fix="Give --init or --release, or write a plan without --from-student.",
+        )
     begun = (
         released_student(asked, release=release, weights=weights) if release and weights else fresh_student(asked, init)
     )

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from command_line import run_command
+from command_line import exit_code, run_command
 from eyebright_common.digests import sha256_of
 from eyebright_common.plan import Plan
 from eyebright_learning.models import build_student, save_weights
@@ -58,6 +58,15 @@ def test_a_plan_without_a_teacher_learns_from_labels_alone(tmp_path: Path, capsy
     gentlest, _ = written(capsys, tmp_path / "gentlest.json", "--from-student")
     assert gentlest.learning_rate < gentle.learning_rate < plan.learning_rate
     assert (gentlest.batch_norm, gentle.batch_norm, plan.batch_norm) == ("frozen", "average", "average")
+
+
+def test_frozen_statistics_want_a_student_that_has_some(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    written(capsys, tmp_path / "plan.json", "--from-student")
+    assert exit_code("server", "init", tmp_path / "operator") == 0
+    words = ("server", "rounds", "start", tmp_path / "operator", "autumn", "--plan", tmp_path / "plan.json")
+    code, _, problem = run_command(capsys, *words, "--site", tmp_path)
+    assert (code, "Give --init or --release" in problem) == (2, True)
+    assert not (tmp_path / "operator" / "rounds" / "autumn").exists()
 
 
 def test_a_run_begins_with_one_thing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,12 +13,10 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 import torch
 
-from eyebright_common import __version__
 from eyebright_common.digests import sha256_of
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
@@ -35,7 +33,6 @@ from eyebright_server.teacher.record import StartFacts, measure
 
 TARGETS, CHECKPOINT, WEIGHTS, RECORD = "targets.cache", "checkpoint", "student.safetensors", "student.json"
 WRITES = (RECORD, WEIGHTS, CHECKPOINT, TARGETS, f"{TARGETS}.partial")
-_LIBRARIES = ("numpy", "opencv-python-headless", "timm", "torch")
 
 
 def read_fitting_teacher(path: Path, facts: PreparedFacts) -> Teacher:
@@ -121,8 +118,6 @@ def make_first_student(
         steps=done.steps,
         examples=done.examples,
         device=device.type,
-        code_version=__version__,
-        libraries={name: version(name) for name in _LIBRARIES},
         history=done.history,
         validation=measured[VALIDATION],
         test=measured.get(TEST),

@@ -8,10 +8,12 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
 from typing import Any
 
 from pydantic import Field
 
+from eyebright_common import __version__
 from eyebright_common.documents import Document
 from eyebright_common.tasks import ScreeningTask
 from eyebright_learning.data import PreparedImages
@@ -21,6 +23,7 @@ from eyebright_learning.models import Student, Teacher
 from eyebright_learning.training.records import EpochRecord
 
 REPLICATES = 1000
+_LIBRARIES = ("numpy", "opencv-python-headless", "timm", "torch")
 
 
 class Figure(Document):
@@ -63,19 +66,18 @@ class StartFacts(Document):
     sha256: str | None = None
 
 
-class TeacherRecord(Document):
-    """All that is known about a teacher.
+class TrainingRecord(Document):
+    """What is known about any network trained on prepared pictures.
 
     Attributes:
         schema_version: Of this file.
         task: Name of the task.
         classes: In logit order.
-        architecture: The name that ``build_teacher`` takes.
+        architecture: The name that builds it.
         image_size: Side of its pictures in pixels.
         parameters: Learnable values.
         weights: Name of its file, in the same folder.
-        sha256: Of that file: what plans and caches know the teacher by.
-        temperature: Fitted on the validation part.
+        sha256: Of that file: what plans and caches know a teacher by.
         start: What it started from.
         recipe: Name of the recipe.
         losses: Knobs of the loss.
@@ -83,16 +85,12 @@ class TeacherRecord(Document):
         parts_sha256: Of the pictures of every part.
         steps: Optimiser steps, of all members of an ensemble together.
         examples: Pictures seen, repeats counted.
-        processes: That trained together.
         device: Where.
         code_version: Of Eyebright.
         libraries: Versions of what computed it.
         history: One record per epoch.
-        validation: On the part that fitted the temperature.
+        validation: On the validation part.
         test: On the part nobody looked at before.
-        looks: Looks at each picture with test-time augmentation; 1 where it was not asked for.
-        validation_with_looks: As ``validation``, with that many looks.
-        test_with_looks: As ``test``, with that many looks.
     """
 
     schema_version: int = Field(default=1, ge=1, le=1)
@@ -103,7 +101,6 @@ class TeacherRecord(Document):
     parameters: int
     weights: str
     sha256: str
-    temperature: float
     start: StartFacts
     recipe: str
     losses: dict[str, float]
@@ -111,13 +108,27 @@ class TeacherRecord(Document):
     parts_sha256: dict[str, str]
     steps: int
     examples: int
-    processes: int
     device: str
-    code_version: str
-    libraries: dict[str, str]
+    code_version: str = __version__
+    libraries: dict[str, str] = Field(default_factory=lambda: {name: version(name) for name in _LIBRARIES})
     history: tuple[EpochRecord, ...]
     validation: Measured
     test: Measured | None = None
+
+
+class TeacherRecord(TrainingRecord):
+    """All that is known about a teacher.
+
+    Attributes:
+        temperature: Fitted on the validation part.
+        processes: That trained together.
+        looks: Looks at each picture with test-time augmentation; 1 where it was not asked for.
+        validation_with_looks: As ``validation``, with that many looks.
+        test_with_looks: As ``test``, with that many looks.
+    """
+
+    temperature: float
+    processes: int
     looks: int = 1
     validation_with_looks: Measured | None = None
     test_with_looks: Measured | None = None

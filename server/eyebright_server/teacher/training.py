@@ -14,10 +14,8 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 
-from eyebright_common import __version__
 from eyebright_common.durable import write_bytes
 from eyebright_common.errors import InputError
 from eyebright_common.tasks import get_task
@@ -32,7 +30,6 @@ from eyebright_server.teacher.record import Measured, StartFacts, TeacherRecord,
 
 CHECKPOINT, WEIGHTS, RECORD = "checkpoint", "teacher.safetensors", "teacher.json"
 WRITES = (RECORD, WEIGHTS, CHECKPOINT)
-_LIBRARIES = ("numpy", "opencv-python-headless", "timm", "torch")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +192,6 @@ def _record(
         examples=done.training.examples,
         processes=parallel.world_size,
         device=parallel.device.type,
-        code_version=__version__,
-        libraries={name: version(name) for name in _LIBRARIES},
         history=done.training.history,
         validation=_measured(teacher, parts[VALIDATION], facts),
         test=_measured(teacher, parts[TEST], facts) if TEST in parts else None,
